@@ -1,0 +1,18 @@
+"""qpopper_py, a POP3 server that takes the place of the old Unix ones.
+
+The rooms, from the top; imports go down only, never sideways or up (``tests/test_architecture.py``):
+
+- ``__main__``     argv -> Settings -> gate, store opener, events, taps -> serve
+- ``tools``        commands for administrators: mailauth
+- ``personality``  an old program's command line and configuration file -> Settings
+- ``serve``        the world -> connections
+- ``session``      a line -> a Reply
+- ``logs``         events -> records, bytes -> the trace
+- ``auth``         secrets, no mail
+- ``store``        mail, no secrets
+- ``protocol``     bytes to values and back; no os, no socket, no clock
+- ``privilege``    who is root, and the one place where that ends
+- ``settings`` ``events`` ``errors``   words that everyone may use
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,57 @@
+"""What the gate answers: the account of who logged in, or why nobody did."""
+
+
+class Account:
+    """Whoever logged in: as whom the process goes on, and which maildrop is theirs.
+
+    ``user`` is the name as the system or the accounts file spells it, checked by :func:`~.names.check`.
+    ``maildrop`` is the absolute path of the maildrop, or ``mbox:PATH`` or ``maildir:PATH``; empty: the settings say.
+    ``system``: the account is NSS's, so the uid's groups are the user's own.  ``login`` is the system user
+    whose supplementary groups the process may have; empty: none but ``gid``, for a name in the accounts file
+    may happen to be the name of a system user with groups of its own.  ``source`` is who vouched:
+    ``unix``, ``pam``, ``saslauthd``, ``mailauth`` or ``accounts``.
+    """
+
+    __slots__ = ("gid", "home", "login", "maildrop", "shell", "source", "system", "uid", "user")
+
+    def __init__(
+        self,
+        user: str,
+        uid: int,
+        gid: int,
+        home: str = "",
+        maildrop: str = "",
+        system: bool = False,
+        source: str = "",
+        shell: str = "",
+        login: str = "",
+    ) -> None:
+        self.user = user
+        self.uid = uid
+        self.gid = gid
+        self.home = home
+        self.maildrop = maildrop
+        self.system = system
+        self.source = source
+        self.shell = shell
+        self.login = login
+
+    def __repr__(self) -> str:
+        return f"Account({self.user!r}, {self.uid}, {self.gid}, maildrop={self.maildrop!r}, source={self.source!r})"
+
+
+class Denied:
+    """Nobody logged in.  ``why`` is for the log alone; ``user`` is the name as the client gave it.
+
+    ``temporary``: the cause is on our side and the same password may pass later (RFC 3206: [SYS/TEMP]).
+    """
+
+    __slots__ = ("temporary", "user", "why")
+
+    def __init__(self, user: str, why: str, temporary: bool = False) -> None:
+        self.user = user
+        self.why = why
+        self.temporary = temporary
+
+    def __repr__(self) -> str:
+        return f"Denied({self.user!r}, {self.why!r}, temporary={self.temporary})"

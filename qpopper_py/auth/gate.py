@@ -1,0 +1,167 @@
+"""The gate: the one door to an account.  A conversation, whose one-step form is :meth:`Gate.check`.
+
+Mechanisms say how a credential is asked for, sources vouch for kinds of credential: a sum, not a product.
+Sources are asked in their order (:mod:`qpopper_py.auth.order`) until one answers; a refusal is final.  A database
+that cannot be read refuses everybody that it would have been asked for; it is never skipped.  Whoever is vouched for
+must still pass what holds whoever vouched (:mod:`qpopper_py.auth.policy`).
+
+A user of the mailauth database has the account that the first of the accounts file and NSS knows, in the order of
+the sources.  With the source of system users in front of ``mailauth``, they log in by the login password and
+mailauth answers for APOP only.
+
+The gate does not sleep and logs no ordinary refusal: the session does both.  Unknown users, malformed names and
+empty passwords cost one password hash or digest like all others.
+"""
+
+from qpopper_py.auth.account import Account, Denied
+from qpopper_py.auth.credentials import Challenge, Digest, Malformed, Password
+from qpopper_py.auth.mechanisms.apop import Apop
+from qpopper_py.auth.mechanisms.plain import Plain
+from qpopper_py.auth.names import canonical
+from qpopper_py.errors import CredentialStoreError, MissingLibrary
+from qpopper_py.events import Trouble
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from qpopper_py.auth.policy import Policy
+    from qpopper_py.auth.sources import Directory, Source
+    from qpopper_py.events import Event, Facts
+    from qpopper_py.settings import Settings
+
+__all__ = ["Account", "Challenge", "Denied", "Exchange", "Gate"]
+
+MECHANISMS: "dict[str, type[Plain | Apop]]" = {"PLAIN": Plain, "APOP": Apop}
+
+
+class Exchange:
+    """One attempt by one mechanism.  After the verdict it is over."""
+
+    __slots__ = ("_facts", "_gate", "_mechanism")
+
+    def __init__(self, gate: "Gate", mechanism: Plain | Apop, facts: "Facts") -> None:
+        self._gate = gate
+        self._mechanism: Plain | Apop | None = mechanism
+        self._facts = facts
+
+    def step(self, data: bytes) -> Challenge | Account | Denied:
+        """The answer to the client's next message.  Raises RuntimeError after the verdict."""
+        if self._mechanism is None:
+            raise RuntimeError("the exchange is over")
+        try:
+            said = self._mechanism.step(data)
+        except Malformed as why:
+            self._mechanism = None
+            return self._gate.malformed(why, self._facts)
+        if isinstance(said, Challenge):
+            return said
+        self._mechanism = None
+        return self._gate.judge(said, self._facts)
+
+
+class Gate:
+    """Judges credentials by the settings.
+
+    ``emit`` hears of databases that cannot be read and, with auth.c2, of each decision; of nothing else.
+    """
+
+    __slots__ = ("_directories", "_emit", "_policy", "_settings", "_sources")
+
+    def __init__(self, settings: "Settings", emit: "Callable[[Event], None]") -> None:
+        self._settings = settings
+        self._emit = emit
+        self._directories: Sequence[Directory] = ()
+        self._sources: Sequence[Source] = ()
+        self._policy: Policy | None = None
+
+    def prepare(self) -> None:
+        """Load now what the first check would load: for a service that forks for every connection."""
+        from qpopper_py.auth import authdb, crypt, nss, schemes, secretbox, shadow  # noqa: F401  # imported late
+
+        try:
+            self._furnish()
+            nss.row("root")
+            shadow.entry("root")
+        except (CredentialStoreError, MissingLibrary):
+            pass  # said when somebody logs in
+        crypt.waste(b"")
+
+    def begin(self, mechanism: str, facts: "Facts") -> Exchange:
+        """Raises KeyError: no such mechanism."""
+        return Exchange(self, MECHANISMS[mechanism](facts), facts)
+
+    def check(self, user: bytes, password: bytes, facts: "Facts") -> Account | Denied:
+        """PLAIN in one step."""
+        verdict = self.begin("PLAIN", facts).step(b"\0".join((b"", user, password)))
+        assert not isinstance(verdict, Challenge)  # the message is never empty
+        return verdict
+
+    def judge(self, credential: Password | Digest, facts: "Facts") -> Account | Denied:
+        """What the sources say, and the policy; see the top of this file."""
+        given = credential.user
+        try:
+            verdict = self._ask(credential, facts)
+        except (CredentialStoreError, MissingLibrary) as why:
+            self._emit(Trouble(facts, str(why)))
+            verdict = Denied(given, "could not be checked", temporary=True)
+        if isinstance(verdict, Denied):
+            verdict.user = given
+        self._audit(verdict, type(credential), facts)
+        return verdict
+
+    def malformed(self, why: Malformed, facts: "Facts") -> Denied:
+        """The refusal of a message that is not of its mechanism's form."""
+        denied = Denied(why.user, str(why))
+        self._audit(denied, type(why), facts)
+        return denied
+
+    def _ask(self, credential: Password | Digest, facts: "Facts") -> Account | Denied:
+        try:
+            credential = credential.named(canonical(credential.user, self._settings))
+        except ValueError as why:
+            return _nobody(credential, str(why))
+        if isinstance(credential, Password) and not credential.secret:
+            return _nobody(credential, "empty password")
+        return self._furnish().judge(self._vouched(credential, facts), facts)
+
+    def _vouched(self, credential: Password | Digest, facts: "Facts") -> Account | Denied:
+        for source in self._sources:
+            if isinstance(credential, source.kinds):
+                verdict = source.vouch(credential, facts)
+                if verdict is not None:
+                    return verdict
+        return _nobody(credential, "no APOP entry" if isinstance(credential, Digest) else "unknown user")
+
+    def _furnish(self) -> "Policy":
+        """Make sources and policy, once."""
+        if self._policy is None:
+            from qpopper_py.auth.order import build
+            from qpopper_py.auth.policy import Policy
+
+            self._sources, self._directories = build(self._settings, self._warn)
+            self._policy = Policy(self._settings, self._directories)
+        return self._policy
+
+    def _audit(self, verdict: Account | Denied, kind: type, facts: "Facts") -> None:
+        if self._settings.auth_c2:
+            from qpopper_py.auth.c2 import record
+
+            self._furnish()
+            self._emit(record(verdict, kind, self._settings, self._directories, facts))
+
+    def _warn(self, what: str) -> None:
+        self._emit(Trouble(None, what, "warning"))
+
+
+def _nobody(credential: Password | Digest, why: str) -> Denied:
+    """Do for a credential that nobody can vouch for the work that others cost, and refuse it."""
+    if isinstance(credential, Password):
+        from qpopper_py.auth import crypt
+
+        crypt.waste(credential.secret)
+    else:
+        from hashlib import md5
+
+        md5(credential.stamp.encode("utf-8", "surrogateescape") + credential.digest, usedforsecurity=False).hexdigest()
+    return Denied(credential.user, why)

@@ -1,0 +1,46 @@
+"""What may be a user's name: checked before any look-up, because names become paths, keys and log lines."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from qpopper_py.settings import Settings
+
+LOCAL_MOST = 64  # octets: popper's limit, and RFC 5321's (4.5.3.1.1) for what stands before the @
+MOST = 254  # octets with a domain: RFC 5321 section 4.5.3.1.3 without the angle brackets; fits a file name
+
+
+def canonical(given: str, settings: "Settings") -> str:
+    """The name by which ``given`` is looked up: auth.strip_domain, auth.lowercase_user, then :func:`check`.
+
+    Only A to Z are turned to lower case: other alphabets have letters that become others' ("K", the sign of
+    the kelvin, becomes "k").  Raises ValueError with the reason, without the name.
+    """
+    user = given
+    if settings.auth_strip_domain:
+        user = user.partition("@")[0]
+    if settings.auth_lowercase_user:
+        user = "".join(c.lower() if "A" <= c <= "Z" else c for c in user)
+    check(user)
+    return user
+
+
+def check(user: str) -> None:
+    """Raises ValueError, saying why, unless ``user`` can be a name.
+
+    Printable and without blanks, no ``/``, not beginning with ``.`` or ``-``, at most one ``@`` with a name
+    before it and a domain behind it that does not begin with ``.``.
+    """
+    try:
+        octets = user.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("name is not UTF-8") from None
+    local, at, domain = user.partition("@")
+    if not local:
+        raise ValueError("empty name")
+    if len(local.encode("utf-8")) > LOCAL_MOST or len(octets) > MOST:
+        raise ValueError("name is too long")
+    if not user.isprintable() or any(c.isspace() for c in user):
+        raise ValueError("name holds a blank or a control character")
+    if "/" in user or user[0] in ".-":
+        raise ValueError("name holds a slash, or begins with a dot or a dash")
+    if at and (not domain or domain[0] == "." or "@" in domain):
+        raise ValueError("name with a bad domain")

@@ -1,0 +1,60 @@
+"""Who vouches for credentials.  One file and one row of the gate's table for each source.
+
+A source has ``name``, ``kinds`` (the classes of credential that it can judge) and ``vouch``.
+A source that knows accounts is a :class:`Directory`: another source may vouch for the secret of its users.
+"""
+
+from qpopper_py.auth.account import Account, Denied
+from qpopper_py.auth.credentials import Digest, Password
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qpopper_py.events import Facts
+
+Credential = Password | Digest
+
+
+class Source:
+    """The interface.  ``credential.user`` has passed the checks of :mod:`qpopper_py.auth.names`."""
+
+    name = ""
+    kinds: "tuple[type[Credential], ...]" = ()
+
+    def vouch(self, credential: Credential, facts: "Facts") -> Account | Denied | None:
+        """The account, or the final refusal, or None: not mine, ask the next.
+
+        Raises CredentialStoreError (what it asks cannot be read or trusted) or MissingLibrary: the login is
+        refused for now, and nobody else is asked.
+        """
+        raise NotImplementedError
+
+
+class Directory(Source):
+    """A source that knows accounts."""
+
+    def find(self, user: str, facts: "Facts") -> Account | Denied | None:
+        """The account, whatever the secret; Denied: it may not log in; None: no such user.
+
+        Raises CredentialStoreError.
+        """
+        raise NotImplementedError
+
+    def admit(self, account: Account, facts: "Facts") -> Account | Denied:  # noqa: ARG002  # for those below
+        """The last word on an account of ours whose other secret, which another source checked, was right.
+
+        Raises CredentialStoreError or MissingLibrary.
+        """
+        return account
+
+
+def known(
+    directories: "Sequence[Directory]", user: str, facts: "Facts"
+) -> "tuple[Directory, Account | Denied] | tuple[None, None]":
+    """The first directory that knows ``user``, and what it says.  Raises CredentialStoreError."""
+    for directory in directories:
+        account = directory.find(user, facts)
+        if account is not None:
+            return directory, account
+    return None, None

@@ -1,0 +1,189 @@
+"""Events as records of the log, one line each.  Pure: no clock, no descriptor.
+
+This page is an interface: fail2ban's filter (etc/fail2ban) and other watchers read these forms; pop3d(8) lists them.
+
+=========  ====================================================================================================
+priority   record (then `` session=ID`` if it is of a connection)
+=========  ====================================================================================================
+debug      ``(vVERSION) Servicing request from "CLIENT" at IP``
+debug      ``(vVERSION) Ending request from "CLIENT" at IP: HOW``, HOW as in SessionClosed
+notice     ``audit: op=login acct="USER" addr=IP cred=KIND res=OUTCOME why="WHY"``, with auth.c2, to facility authpriv
+info       ``(vVERSION) POP login by user "USER" at (CLIENT) IP: MECHANISM, SOURCE, N messages (B octets)``
+info       ``(vVERSION) POP logout by user "USER" at (CLIENT) IP: HOW, R retrieved (B octets sent), D deleted, L left``
+notice     ``[AUTH] Failed attempted login to USER from host (CLIENT) IP: WHY (MECHANISM)``
+warning    ``[SYS/TEMP] Unable to check login to USER from host (CLIENT) IP: WHY (MECHANISM)``, the fault is ours
+notice     ``USER at CLIENT (IP): -ERR TEXT (COMMAND)``
+notice     ``Stats: USER NDELETED BYTESDELETED NLEFT BYTESLEFT``, with -s, after the update, what was really done
+info       ``Pop transmit from "USER" on "CLIENT" at IP: N octets, R recipients, exit status S``, negative: a signal
+warning    ``Warning: WHAT``
+error      ``Error: WHAT``
+info       WHAT, of the service
+debug      WHAT, of a session; only with -d
+=========  ====================================================================================================
+
+USER, CLIENT, IP, MECHANISM and SOURCE are one word each: what is not printable ASCII, blanks, double quotes and
+backslashes stand as ``\\xNN`` (a backslash doubled), ``-`` stands for nothing.  A name therefore cannot bring an
+address of its own into a record: the one behind the first ``from host (...)`` is the client's.
+A field is cut at a fixed length, ``...`` telling so, and no record is longer than MOST characters.
+"""
+
+import syslog
+
+from qpopper_py import __version__, events
+from qpopper_py.protocol.request import MASK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Record = tuple[int, str]
+
+WORD = 160  # a name or an address as it is shown; RFC 1939 arguments have 40, popper's names 64
+WHAT = 600  # free text
+MOST = 1000  # a syslog datagram of RFC 3164 has 1024 octets with its head
+
+
+def clip(text: "str | bytes", most: int) -> str:
+    """``text`` escaped, and cut at ``most`` characters."""
+    return _cut(events.printable(text[:most]), most, len(text) > most)
+
+
+def word(text: str) -> str:
+    """``text`` as one word, which nothing that came from the network can turn into two."""
+    shown = events.printable(text[:WORD]).replace(" ", "\\x20").replace('"', "\\x22")
+    return _cut(shown, WORD, len(text) > WORD) or "-"
+
+
+def _cut(shown: str, most: int, longer: bool) -> str:
+    return shown[: most - 3] + "..." if longer or len(shown) > most else shown
+
+
+def records(event: events.Event, statistics: bool, debug: bool) -> "list[Record]":
+    """The records of ``event``: (priority, text).  ``statistics``: -s.  ``debug``: -d."""
+    form = FORMS.get(type(event))
+    if form is None:
+        return []
+    made = form(event)
+    if isinstance(event, events.SessionClosed) and logged_in(event) and statistics:
+        made.append(_statistics(event))
+    if isinstance(event, events.Note) and event.level == "debug" and not debug:
+        return []
+    tail = f" session={word(event.facts.session)}" if event.facts else ""
+    return [(priority, text[: MOST - len(tail)] + tail) for priority, text in made]
+
+
+def _client(facts: events.Facts) -> str:
+    return f'"{word(facts.client)}" at {word(facts.peer)}'
+
+
+def _login(facts: events.Facts, user: str) -> str:
+    return f'by user "{word(user)}" at ({word(facts.client)}) {word(facts.peer)}'
+
+
+def _started(event: events.SessionStarted) -> "list[Record]":
+    assert event.facts
+    return [(syslog.LOG_DEBUG, f"(v{__version__}) Servicing request from {_client(event.facts)}")]
+
+
+def _closed(event: events.SessionClosed) -> "list[Record]":
+    assert event.facts
+    how = word(event.how)
+    made = [(syslog.LOG_DEBUG, f"(v{__version__}) Ending request from {_client(event.facts)}: {how}")]
+    if logged_in(event):
+        text = (
+            f"(v{__version__}) POP logout {_login(event.facts, event.user)}: {how}, {event.retrieved} retrieved"
+            f" ({event.sent_octets} octets sent), {event.deleted} deleted, {event.left} left"
+        )
+        made.append((syslog.LOG_INFO, text))
+    return made
+
+
+def logged_in(event: events.SessionClosed) -> bool:
+    """Whether the session had a user whose maildrop was opened."""
+    return bool(event.user) and event.how != "refused"
+
+
+def _statistics(event: events.SessionClosed) -> "Record":
+    """Tru64's five fields, in popper's form (reference: pop3d(8), -s)."""
+    numbers = f"{event.deleted} {event.deleted_octets} {event.left} {event.left_octets}"
+    return syslog.LOG_NOTICE, f"Stats: {word(event.user)} {numbers}"
+
+
+def _refused(event: events.LoginRefused) -> "list[Record]":
+    assert event.facts
+    where = f"{word(event.user)} from host ({word(event.facts.client)}) {word(event.facts.peer)}"
+    why = f"{clip(event.why, 300)} ({word(event.mechanism)})"
+    if event.temporary:
+        return [(syslog.LOG_WARNING, f"[SYS/TEMP] Unable to check login to {where}: {why}")]
+    return [(syslog.LOG_NOTICE, f"[AUTH] Failed attempted login to {where}: {why}")]
+
+
+def _audited(event: events.Audited) -> "list[Record]":
+    assert event.facts
+    acct = word(event.user) if event.user else "(unknown)"
+    why = ' why="' + clip(event.why, 300).replace('"', "'") + '"' if event.why else ""
+    text = f'audit: op=login acct="{acct}" addr={word(event.facts.peer)} cred={event.kind} res={event.outcome}'
+    return [(syslog.LOG_AUTHPRIV | syslog.LOG_NOTICE, text + why)]
+
+
+def _logged_in(event: events.LoggedIn) -> "list[Record]":
+    assert event.facts
+    text = (
+        f"(v{__version__}) POP login {_login(event.facts, event.user)}: {word(event.mechanism)}, {word(event.source)},"
+        f" {event.messages} messages ({event.octets} octets)"
+    )
+    return [(syslog.LOG_INFO, text)]
+
+
+def _failed(event: events.CommandFailed) -> "list[Record]":
+    assert event.facts
+    line, text = event.line, event.text
+    if strange(line):
+        line, text = MASK, unquoted(text)
+    where = f"{word(event.user)} at {word(event.facts.client)} ({word(event.facts.peer)})"
+    return [(syslog.LOG_NOTICE, f"{where}: -ERR {clip(text, 200)} ({clip(line, 200)})")]
+
+
+def strange(line: str) -> bool:
+    """Whether ``line`` begins with what cannot be a verb: it may be a password, typed in the wrong place."""
+    verb = line.partition(" ")[0]
+    return not (verb.isalpha() and len(verb) <= 8)
+
+
+def unquoted(text: str) -> str:
+    """``text`` of an -ERR without what it quotes of the client's line."""
+    head, quote, rest = text.partition('"')
+    return f'{head}"{MASK}"{rest.rpartition(quote)[2]}' if quote else text
+
+
+def _submitted(event: events.Submitted) -> "list[Record]":
+    assert event.facts
+    text = (
+        f'Pop transmit from "{word(event.user)}" on {_client(event.facts)}: {event.octets} octets,'
+        f" {event.recipients} recipients, exit status {event.status}"
+    )
+    return [(syslog.LOG_INFO, text)]
+
+
+def _trouble(event: events.Trouble) -> "list[Record]":
+    if event.level == "warning":
+        return [(syslog.LOG_WARNING, "Warning: " + clip(event.what, WHAT))]
+    return [(syslog.LOG_ERR, "Error: " + clip(event.what, WHAT))]
+
+
+def _note(event: events.Note) -> "list[Record]":
+    priority = syslog.LOG_DEBUG if event.level == "debug" else syslog.LOG_INFO
+    return [(priority, clip(event.what, WHAT))]
+
+
+FORMS: "dict[type[events.Event], Callable[..., list[Record]]]" = {
+    events.SessionStarted: _started,
+    events.SessionClosed: _closed,
+    events.LoginRefused: _refused,
+    events.Audited: _audited,
+    events.LoggedIn: _logged_in,
+    events.CommandFailed: _failed,
+    events.Submitted: _submitted,
+    events.Trouble: _trouble,
+    events.Note: _note,
+}

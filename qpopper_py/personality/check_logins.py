@@ -1,0 +1,94 @@
+"""--check-config on who may come and who vouches for them; see :mod:`qpopper_py.personality.check`."""
+
+import os
+import stat
+
+from qpopper_py.auth import order
+from qpopper_py.auth.pam import library
+from qpopper_py.auth.policy import listed, unfit
+from qpopper_py.auth.sources.saslauthd import refuse_untrusted
+from qpopper_py.errors import CredentialStoreError, MissingLibrary
+from qpopper_py.personality.check import Finding, hint, kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from qpopper_py.settings import Settings
+
+
+def sources(settings: "Settings", euid: int) -> "Iterator[Finding]":
+    """Somebody vouches for passwords; and which source is asked about system users."""
+    if not settings.auth_sources:
+        yield Finding("auth.sources: it is empty, so nobody can log in; name mailauth, system or accounts")
+    if "system" in settings.auth_sources:
+        yield hint(f"auth.sources: {order.explained(settings)}")
+    names = order.order(settings)
+    if set(order.SYSTEM) <= set(names):
+        yield hint(
+            "auth.sources: pam and unix are both asked, so a user whom the first does not know reaches the other"
+        )
+    if not set(order.SYSTEM).isdisjoint(names) and euid != 0 and not settings.accounts_file:
+        yield hint(f"auth.sources: uid {euid} cannot check the system's passwords; start as root, or use accounts")
+    if "pam" in names:
+        yield from pam(settings)
+    if "saslauthd" in names:
+        yield from saslauthd(settings)
+
+
+def pam(settings: "Settings") -> "Iterator[Finding]":
+    """PAM is here, and its service is configured."""
+    service = settings.pam_service
+    try:
+        library()
+    except MissingLibrary as why:
+        yield Finding(f"auth.sources: {why}")
+    if not order.service_file(service):
+        yield hint(
+            f"pam.service: there is no /etc/pam.d/{service}, so PAM goes by /etc/pam.d/other; see etc/pam.d/pop3"
+        )
+    elif settings.auth_c2 and settings.c2_failures:
+        yield hint("auth.c2: PAM is asked too, so failures may be counted by pam_faillock and by c2.failures")
+
+
+def saslauthd(settings: "Settings") -> "Iterator[Finding]":
+    """saslauthd's socket is there, and only it can have made it."""
+    path = settings.saslauthd_socket
+    facts = kind(path)
+    if isinstance(facts, str) or not stat.S_ISSOCK(facts.st_mode):
+        what = facts if isinstance(facts, str) else "is no socket"
+        yield Finding(f"saslauthd.socket: {path}: {what}; start saslauthd, or set saslauthd.socket to its mux")
+        return
+    try:
+        refuse_untrusted(path)
+    except CredentialStoreError as why:
+        yield Finding(str(why))
+
+
+def policy(settings: "Settings", _euid: int) -> "Iterator[Finding]":
+    """The lists of users can be read; what they hold is not looked at."""
+    try:
+        if settings.auth_check_shells:
+            unfit("")
+        for path in filter(None, (settings.auth_auth_file, settings.auth_nonauth_file)):
+            listed("root", path)
+    except CredentialStoreError as why:
+        yield Finding(str(why))
+    path = settings.auth_auth_file
+    if path and not os.path.exists(path):
+        yield Finding(f"auth.auth_file: {path} is not there, so nobody can log in; make it, a login name a line")
+    path = settings.auth_nonauth_file
+    if path and not os.path.exists(path):
+        yield hint(f"auth.nonauth_file: {path} is not there, so it keeps nobody out")
+
+
+def wrappers(settings: "Settings", _euid: int) -> "Iterator[Finding]":
+    """The tables of TCP wrappers can be read."""
+    if settings.hosts_access == "off":
+        return
+    tables = [path for path in (settings.hosts_access_allow, settings.hosts_access_deny) if path]
+    for path in tables:
+        if os.path.lexists(path) and not os.access(path, os.R_OK):
+            yield Finding(f"hosts_access: {path} cannot be read, so nobody would be let in; mend its mode")
+    if not any(map(os.path.exists, tables)):
+        yield hint(f"hosts_access: there is neither of {', '.join(tables) or 'its tables'}, so everybody is let in")

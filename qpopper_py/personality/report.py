@@ -1,0 +1,111 @@
+"""What is printed and then over: --help, --version, --dump-config, --check-config.  Loaded for these alone."""
+
+import os
+import sys
+
+from qpopper_py import __version__
+from qpopper_py.events import printable
+from qpopper_py.personality import check
+from qpopper_py.personality.commandline import OURS, named
+from qpopper_py.settings import table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from qpopper_py.personality.commandline import Invocation, Personality
+    from qpopper_py.personality.options import Option
+
+VERSION = f"pop3d (qpopper_py) {__version__}\n"
+
+
+def answer(invocation: "Invocation") -> int:
+    """Print what the invocation's action asks for; the exit status: 1 if --check-config found an error."""
+    status = 0
+    if invocation.action == "help":
+        text = help_text(invocation.personality)
+    elif invocation.action == "version":
+        text = VERSION
+    elif invocation.action == "check-config":
+        findings = list(check.findings(invocation, os.geteuid()))
+        status = int(any(finding.wrong for finding in findings))
+        text = "".join(f"{finding}\n" for finding in findings) + verdict(invocation, status)
+    else:
+        text = dump(invocation, everything=invocation.action == "dump-config-all")
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    return status
+
+
+def verdict(invocation: "Invocation", status: int) -> str:
+    """The last line of --check-config."""
+    place = invocation.config or "the defaults and the command line"
+    return f"{printable(place)}: " + ("mend what is marked error\n" if status else "good to serve\n")
+
+
+def complaint(why: Exception) -> str:
+    """A ConfigurationError for a person to read, with the synopsis."""
+    return f"pop3d: {why}\n{synopsis(named('tru64', 'complaint'))}"
+
+
+def help_text(personality: "Personality") -> str:
+    """The synopsis and a line for each option."""
+    return (
+        f"{synopsis(personality)}\n"
+        f"A POP3 server in the place of {personality.title}.  Unless it is to listen, it serves the one\n"
+        "connection on descriptor 0, as inetd, xinetd and systemd (Accept=yes) pass it on.\n\n"
+        f"Options of {personality.title}; letters cluster, values may be attached:\n"
+        f"{listed(personality.OPTIONS)}\n"
+        "Options of this server:\n"
+        f"{listed(OURS)}\n"
+        "Of a setting's values the later wins: built-in, personality, file, command line.\n"
+        "Every setting is in pop3d.toml(5), and in --dump-config=all with its value and where that came from.\n"
+    )
+
+
+def synopsis(personality: "Personality") -> str:
+    """How the command is spelt, in two lines."""
+    letters = " ".join(f"[{usage(row)}]" for row in personality.OPTIONS)
+    ours = " ".join(f"[{usage(row)}]" for row in OURS if not row.action)
+    actions = " | ".join(usage(row) for row in OURS if row.action)
+    return f"usage: pop3d {letters}\n             {ours}\n       pop3d {actions}\n"
+
+
+def usage(row: "Option") -> str:
+    """An option with its value."""
+    return row.spelt + ("" if row.value.startswith("[") else " " if row.value else "") + row.value
+
+
+def listed(rows: "Iterable[Option]") -> str:
+    """A line for each option."""
+    return "".join(f"  {usage(row):<20}  {row.why}\n" for row in rows)
+
+
+def dump(invocation: "Invocation", *, everything: bool) -> str:
+    """The settings as a pop3d.toml, a comment behind each saying where its value came from."""
+    what = "every setting" if everything else "what differs from the defaults"
+    if "system" in invocation.settings.auth_sources:
+        from qpopper_py.auth.order import explained
+
+        what += f"; in auth.sources {explained(invocation.settings)}"
+    rows = list(dumped(invocation, everything=everything))
+    return f"# {VERSION.strip()}: {what}\n" + "".join(rows or ["# nothing does\n"])
+
+
+def dumped(invocation: "Invocation", *, everything: bool) -> "Iterator[str]":
+    """A line for each setting that is to be shown."""
+    for row in table():
+        value = row.value(invocation.settings)
+        if everything or value != row.default:
+            yield f"{row.name} = {toml(value)}  # {printable(invocation.origins.get(row.name, 'built-in'))}\n"
+
+
+def toml(value: object) -> str:
+    """A checked value as TOML writes it; texts hold no control characters."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, int):
+        return str(value)
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'

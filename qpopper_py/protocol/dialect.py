@@ -1,0 +1,64 @@
+"""How one old program speaks, as data.
+
+Data (numbers, sizes, unique-ids, message octets) is right by the RFC in every dialect; the texts behind +OK and
+-ERR are the dialect's.  Nothing asks which personality it is: it asks the dialect for a text or a rule.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Every text that a session can say, with the fields it may hold.
+TEXTS = {
+    "greeting": "host",
+    "signing_off": "host",
+    "user": "user",
+    "logged_in": "user count octets",
+    "stat": "count octets",
+    "list": "count octets",
+    "list_one": "number octets",
+    "retr": "octets",
+    "top": "octets",
+    "dele": "number",
+    "noop": "",
+    "rset": "count octets",
+    "last": "number",
+    "uidl": "",
+    "uidl_one": "number uid",
+    "capa": "",
+    "xlst": "",
+    "xmit": "",
+    "xmit_sent": "",
+    "unknown": "verb",
+    "too_few": "verb",
+    "too_many": "verb",
+    "too_long": "limit",
+    "no_message": "number",
+    "is_deleted": "number",
+    "already_deleted": "number",
+    "read_only": "",
+    "bad_lines": "",
+    "refused": "user",
+    "no_login_now": "",
+    "busy": "",
+    "unusable": "",
+    "trouble": "",
+    "changed": "",
+    "update_failed": "",
+    "timeout": "",
+    "xmit_too_large": "limit",
+}
+
+
+class Dialect:
+    """``texts``: a template (str.format) for each name of TEXTS.  ``withheld``: verbs that the original had not."""
+
+    __slots__ = ("texts", "withheld")
+
+    def __init__(self, texts: "Mapping[str, str]", withheld: "frozenset[str]" = frozenset()) -> None:
+        self.texts = texts
+        self.withheld = withheld
+
+    def say(self, what: str, **fields: "str | int") -> str:
+        """The text ``what`` with its fields filled in; fields are never read as templates."""
+        return self.texts[what].format(**fields)

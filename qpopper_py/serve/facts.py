@@ -1,0 +1,83 @@
+"""What can be known of a connection before its first octet."""
+
+import os
+import time
+
+from qpopper_py.events import Facts, Note, Trouble
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from collections.abc import Callable
+
+    from qpopper_py.events import Event
+    from qpopper_py.privilege import Stream
+    from qpopper_py.settings import Settings
+
+
+def learn(stream: "Stream", settings: "Settings", stamp_wanted: bool, emit: "Callable[[Event], None]") -> Facts:
+    """The facts of the connection on ``stream``; sets its socket's options.
+
+    A stream that is no TCP socket (a terminal, a pipe) has no addresses.
+    """
+    facts = Facts(session_id(), host=settings.hostname or os.uname().nodename)
+    if stamp_wanted:
+        facts.stamp = f"<{os.getpid()}.{int(time.time())}.{os.urandom(6).hex()}@{facts.host}>"
+    sock = getattr(stream, "sock", None)
+    if sock is None:
+        return facts
+    try:
+        facts.peer, facts.peer_port = address(sock.getpeername())
+        facts.local, facts.local_port = address(sock.getsockname())
+    except (OSError, ValueError):
+        return facts  # a socket, but of no internet family, or the client has gone
+    prepare(sock, settings, facts, emit)
+    if settings.log_reverse_lookup:
+        facts.peer_name = reverse(facts, emit)
+    return facts
+
+
+def session_id() -> str:
+    """Unique on this host: milliseconds since the epoch and the process's id, in hexadecimal."""
+    return f"{time.time_ns() // 1_000_000:x}-{os.getpid():x}"
+
+
+def address(name: "tuple[str, int] | object") -> "tuple[str, int]":
+    """(address, port) of a socket's name, an IPv4 client on an IPv6 socket by its IPv4 address."""
+    if not isinstance(name, tuple) or len(name) < 2:
+        raise ValueError("not an internet address")
+    host = name[0]
+    return host[7:] if host.startswith("::ffff:") and "." in host else host, name[1]
+
+
+def prepare(sock: "_socket.socket", settings: "Settings", facts: Facts, emit: "Callable[[Event], None]") -> None:
+    """No delay for small replies, a word with dead peers now and then, SO_DEBUG where -d asks for it."""
+    import _socket
+
+    sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+    sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, 1)
+    if settings.debug:
+        try:
+            sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_DEBUG, 1)
+        except OSError as why:
+            emit(Note(facts, f"SO_DEBUG on the socket: {why.strerror}", "debug"))
+
+
+def reverse(facts: Facts, emit: "Callable[[Event], None]") -> str:
+    """The client's name, if its address has one and the name has the address; else empty, and a warning."""
+    import _socket
+
+    try:
+        name = _socket.gethostbyaddr(facts.peer)[0]
+    except OSError:
+        emit(Note(facts, f"no name for client address {facts.peer}", "debug"))
+        return ""
+    try:
+        found = {entry[4][0] for entry in _socket.getaddrinfo(name, None)}
+    except OSError:
+        emit(Trouble(facts, f'Client at "{facts.peer}" resolves to an unknown host name "{name}"', "warning"))
+        return ""
+    if facts.peer not in found:
+        emit(Trouble(facts, f'Client address "{facts.peer}" not listed for its host name "{name}"', "warning"))
+        return ""
+    return name

@@ -1,0 +1,209 @@
+"""The mail process and its keeper: the only fork between root and the user's mail.
+
+Started as root, a login forks the *mail process*, which becomes the user for good before it touches mail; the
+process that asked the password stays as *keeper*.  It makes and removes exactly one lock file while the mail
+process, which may not write the spool, asks for it, and waits.  Not root: one process does all, as itself.
+
+Keeper and mail process share a sequenced-packet socket pair.  A request is one octet (C create, R refresh, U
+remove), and so is the answer: K done, B held by somebody else, E failed (the keeper logs why).
+"""
+
+import os
+
+from qpopper_py.errors import MaildropTrouble, QpopperError
+from qpopper_py.events import Trouble
+from qpopper_py.privilege import PrivilegeError, become, private_folder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from collections.abc import Callable
+
+    from qpopper_py.auth.account import Account
+    from qpopper_py.events import Event, Facts
+    from qpopper_py.store.dotlock import Dotlocks
+
+    Work = Callable[[str, "KeptDotlock | None"], None]
+
+CREATE, REFRESH, REMOVE = b"C", b"R", b"U"
+
+
+class KeptDotlock:
+    """The mail process's end: a dotlock that the keeper makes, for the one mailbox that is the user's."""
+
+    def __init__(self, channel: "_socket.socket") -> None:
+        self.channel = channel
+
+    def create(self, path: str) -> bool:
+        """True when made, False when somebody holds it.  Raises MaildropTrouble."""
+        return self._ask(CREATE, path)
+
+    def refresh(self, path: str) -> None:
+        self._ask(REFRESH, path)
+
+    def remove(self, path: str) -> None:
+        self._ask(REMOVE, path)
+
+    def _ask(self, what: bytes, path: str) -> bool:
+        try:
+            self.channel.send(what)
+            answer = self.channel.recv(2)
+        except OSError as why:
+            raise MaildropTrouble(f"{path}.lock: the keeper does not answer: {why.strerror}") from None
+        if answer not in (b"K", b"B"):
+            raise MaildropTrouble(f"{path}.lock: the keeper could not do it; its own record says why")
+        return answer == b"K"
+
+
+class Keeper:
+    """The root process's end.  The lock of ``mailbox`` is the only file it will ever touch for the mail process.
+
+    ``mailbox`` lies where only root can replace a folder (:func:`~qpopper_py.store.paths.beyond_reach`); empty: no
+    lock at all.
+    """
+
+    def __init__(
+        self, channel: "_socket.socket", mailbox: str, locks: "Dotlocks", warn: "Callable[[str], None]"
+    ) -> None:
+        self.channel = channel
+        self.mailbox = mailbox
+        self.locks = locks
+        self.warn = warn
+        self.held = False
+
+    def run(self) -> None:
+        """Answer until the mail process is gone; a lock that it left behind goes too."""
+        try:
+            while request := self.channel.recv(2):
+                self.channel.send(self._answer(request))
+        except OSError:
+            pass  # gone in mid-sentence
+        if self.held:
+            self._answer(REMOVE)
+
+    def _answer(self, request: bytes) -> bytes:
+        try:
+            if request == CREATE and self.mailbox and not self.held:
+                self.held = self.locks.create(self.mailbox)
+                return b"K" if self.held else b"B"
+            if request == REFRESH and self.held:
+                self.locks.refresh(self.mailbox)
+                return b"K"
+            if request == REMOVE and self.held:
+                self.held = False
+                self.locks.remove(self.mailbox)
+                return b"K"
+        except MaildropTrouble as why:
+            self.warn(str(why))
+        return b"E"
+
+
+def as_mail_user(
+    account: "Account",
+    mailbox: str,
+    state_dir: str,
+    facts: "Facts",
+    emit: "Callable[[Event], None]",
+    work: "Work",
+) -> None:
+    """Call ``work(state folder, dotlock helper)`` as the mail user; returns when it is done.
+
+    The state folder is empty where none can be had, which never refuses a login.  ``mailbox`` is the path that may
+    need a dotlock, empty if none does.  There is a helper only where the user cannot lead root astray: in a home, or
+    below anything that the user may replace, the mail process makes its own lock.
+    """
+    state = state_folder(state_dir, account, facts, emit)
+    if os.geteuid() != 0:
+        work(state, None)
+        return
+    import _socket
+
+    from qpopper_py.store.paths import beyond_reach
+
+    groups = groups_of(account)
+    if not beyond_reach(mailbox, lambda: groups):
+        mailbox = ""
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    child = os.fork()
+    if child == 0:
+        ours.close()
+        _mail_process(
+            account,
+            groups,
+            facts,
+            emit,
+            lambda: work(reached(state, facts, emit), KeptDotlock(theirs) if mailbox else None),
+        )
+    theirs.close()
+    _keep(child, ours, mailbox, facts, emit)
+
+
+def groups_of(account: "Account") -> "list[int]":
+    """The groups that the mail process will have."""
+    return os.getgrouplist(account.login, account.gid) if account.login else [account.gid]
+
+
+def state_folder(state_dir: str, account: "Account", facts: "Facts", emit: "Callable[[Event], None]") -> str:
+    if not state_dir:
+        return ""
+    try:
+        return private_folder(state_dir, account.user, account.uid, account.gid)
+    except (OSError, PrivilegeError) as why:
+        what = f"no state is kept for {account.user} (LAST, unique-ids of equal messages): {why}"
+        emit(Trouble(facts, what, "warning"))
+        return ""
+
+
+def reached(folder: str, facts: "Facts", emit: "Callable[[Event], None]") -> str:
+    """``folder``; or nothing, and a warning, where the mail user cannot come to it."""
+    if not folder or os.access(folder, os.X_OK):
+        return folder
+    what = f"{folder} is not in use: its user cannot come there; run: chmod a+x on the folders that lead to it"
+    emit(Trouble(facts, what, "warning"))
+    return ""
+
+
+def _mail_process(
+    account: "Account",
+    groups: "list[int]",
+    facts: "Facts",
+    emit: "Callable[[Event], None]",
+    work: "Callable[[], None]",
+) -> None:
+    """Never returns."""
+    status = 70
+    try:
+        become(account.uid, account.gid, groups)
+        os.chdir("/")
+        work()
+        status = 0
+    except QpopperError as why:
+        emit(Trouble(facts, f"mail process of {account.user}: {why}"))
+    except Exception as why:  # noqa: BLE001  # nothing may climb into the keeper's half of the program
+        emit(Trouble(facts, f"mail process of {account.user}: {where(why)}"))
+    finally:
+        os._exit(status)
+
+
+def _keep(child: int, channel: "_socket.socket", mailbox: str, facts: "Facts", emit: "Callable[[Event], None]") -> None:
+    try:
+        from qpopper_py.store.dotlock import Dotlocks
+
+        Keeper(channel, mailbox, Dotlocks(child), lambda what: emit(Trouble(facts, what, "warning"))).run()
+    except Exception as why:  # noqa: BLE001  # the mail process is waited for, come what may: the client is its
+        emit(Trouble(facts, f"keeper: {where(why)}"))
+    finally:
+        channel.close()  # whatever the mail process still asks for, it hears that nobody is there
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        emit(Trouble(facts, f"the mail process ended by signal {os.WTERMSIG(status)}"))
+
+
+def where(why: BaseException) -> str:
+    """An unexpected exception for the log: its kind and where it came from, none of the values it may hold."""
+    frame = why.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
+    text = f": {why.strerror}" if isinstance(why, OSError) and why.strerror else ""
+    return f"unexpected {type(why).__name__}{text}{place}; please report it"

@@ -1,0 +1,178 @@
+"""Listening by ourselves, in the foreground: a process for each connection."""
+
+import errno
+import os
+import select
+import signal
+import sys
+import time
+
+from qpopper_py import kinds
+from qpopper_py.errors import ConfigurationError
+from qpopper_py.events import Note, Trouble
+from qpopper_py.privilege import SocketStream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from collections.abc import Callable, Sequence
+
+    from qpopper_py.events import Event
+    from qpopper_py.privilege import Stream
+
+BACKLOG = 1024  # a burst of clients must not wait for a second SYN
+SHORT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+def listeners(addresses: "Sequence[str]") -> "list[_socket.socket]":
+    """A listening socket for every address that each of ``addresses`` stands for; raises ConfigurationError."""
+    import _socket
+
+    made = []
+    for where in addresses:
+        host, port = kinds.address(where)
+        try:
+            found = _socket.getaddrinfo(
+                host or None, port, 0, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, _socket.AI_PASSIVE
+            )
+            for family, kind, protocol, _, name in sorted(found, reverse=True):
+                made.append(listening(family, kind, protocol, name))
+        except OSError as why:
+            raise ConfigurationError(f"listen: cannot listen on {where}: {why.strerror or why}") from None
+    return made
+
+
+def listening(family: int, kind: int, protocol: int, name: "tuple[object, ...]") -> "_socket.socket":
+    import _socket
+
+    sock = _socket.socket(family, kind, protocol)
+    sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+    if family == _socket.AF_INET6:
+        sock.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 1)
+    sock.bind(name)  # as getaddrinfo gave it
+    sock.listen(BACKLOG)
+    sock.setblocking(False)
+    return sock
+
+
+class Standalone:
+    """The accepting loop.  ``converse`` serves one connection, in a process of its own."""
+
+    def __init__(
+        self,
+        addresses: "Sequence[str]",
+        most: int,
+        converse: "Callable[[Stream], None]",
+        emit: "Callable[[Event], None]",
+    ) -> None:
+        self.listeners = {sock.fileno(): sock for sock in listeners(addresses)}
+        self.most = most
+        self.converse = converse
+        self.emit = emit
+        self.children: set[int] = set()
+        self.stopping = False
+        self.full_said = 0.0
+
+    def run(self) -> None:
+        """Serve until SIGTERM, SIGINT or SIGHUP; sessions that are under way then end by themselves."""
+        import gc
+
+        wakeup, self.waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self.waker, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        poll = select.poll()
+        poll.register(wakeup, select.POLLIN)
+        for descriptor, sock in self.listeners.items():
+            poll.register(descriptor, select.POLLIN)
+            host, port = sock.getsockname()[:2]
+            self.emit(Note(None, f"listening on {f'[{host}]' if ':' in host else host}:{port}"))
+        gc.freeze()
+        while not self.stopping:
+            for descriptor, _ in poll.poll():
+                if descriptor == wakeup:
+                    os.read(wakeup, 512)
+                    self._reap()
+                elif not self.stopping:
+                    self._accept(self.listeners[descriptor])
+        self._finish()
+
+    def _stop(self, *_: object) -> None:
+        self.stopping = True
+
+    def _accept(self, listener: "_socket.socket") -> None:
+        import _socket
+
+        try:
+            descriptor, _ = listener._accept()  # type: ignore[attr-defined]  # the C socket's accept
+        except BlockingIOError:
+            return
+        except OSError as why:
+            if why.errno in SHORT_OF:
+                self.emit(Trouble(None, f"cannot accept a connection: {why.strerror}", "warning"))
+                time.sleep(0.1)  # the connection waits in the backlog; trying at once again would only burn time
+            return
+        sock = _socket.socket(fileno=descriptor)
+        if len(self.children) >= self.most:
+            self._turn_away(sock)
+            return
+        child = os.fork()
+        if child == 0:
+            self._child(sock)
+        self.children.add(child)
+        sock.close()
+
+    def _turn_away(self, sock: "_socket.socket") -> None:
+        """Close without a word, and say so in the log, at most once in ten seconds."""
+        sock.close()
+        now = time.monotonic()
+        if not self.full_said or now - self.full_said > 10:
+            self.full_said = now
+            self.emit(Trouble(None, f"sessions limit reached: {self.most} (limits.sessions)", "warning"))
+
+    def _child(self, sock: "_socket.socket") -> None:
+        """Be the process of one connection, to the end."""
+        status = 70
+        try:
+            signal.set_wakeup_fd(-1)
+            os.close(self.waker)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            for listener in self.listeners.values():
+                listener.close()
+            sock.setblocking(True)
+            self.converse(SocketStream(sock))
+            status = 0
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _reap(self) -> None:
+        while self.children:
+            try:
+                child, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                self.children.clear()
+                return
+            if child == 0:
+                return
+            self.children.discard(child)
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) not in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                self.emit(Trouble(None, f"process {child} of a session ended by signal {os.WTERMSIG(status)}"))
+
+    def _finish(self) -> None:
+        """Wait for the sessions under way; a second signal does not."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        for listener in self.listeners.values():
+            listener.close()
+        if self.children:
+            self.emit(Note(None, f"stopping; {len(self.children)} sessions go on to their end"))
+        while self.children:
+            try:
+                child, _ = os.wait()
+            except ChildProcessError:
+                break
+            self.children.discard(child)
+        self.emit(Note(None, "stopped"))

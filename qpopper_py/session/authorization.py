@@ -1,0 +1,71 @@
+"""Handlers of the AUTHORIZATION state (RFC 1939 sections 4 and 7)."""
+
+from qpopper_py import events
+from qpopper_py.errors import Refused
+from qpopper_py.protocol.reply import SILENCE, Reply
+from qpopper_py.protocol.request import plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from qpopper_py.auth.account import Account
+    from qpopper_py.auth.gate import Challenge, Denied
+    from qpopper_py.session.session import Session
+
+
+def user(session: "Session", words: "list[bytes]") -> Reply:
+    """The same reply for every name: USER tells nobody who has an account."""
+    session.name = words[0]
+    session.user = plain(words[0])
+    return Reply(session.dialect.say("user", user=session.user))
+
+
+def pass_(session: "Session", words: "list[bytes]") -> Reply:
+    """PASS's argument is the whole rest of the line, blanks and all."""
+    outcome = session.gate.check(session.name, words[0], session.facts)
+    return _decide(session, "PASS", outcome)
+
+
+def apop(session: "Session", words: "list[bytes]") -> Reply:
+    """APOP name digest; without a stamp in the greeting there is nothing to digest, so nobody passes."""
+    session.name = words[0]
+    session.user = plain(words[0])
+    outcome = session.gate.begin("APOP", session.facts).step(b" ".join(words))
+    return _decide(session, "APOP", outcome)
+
+
+def quit_(session: "Session", words: "list[bytes]") -> Reply:
+    return Reply(session.dialect.say("signing_off", host=session.host))
+
+
+def _decide(session: "Session", mechanism: str, outcome: "Account | Challenge | Denied") -> Reply:
+    """Let the client in, silently, or refuse at the moment that every refusal has."""
+    from qpopper_py.auth.account import Account
+    from qpopper_py.auth.gate import Denied
+
+    if isinstance(outcome, Account):
+        session.account = outcome
+        session.mechanism = mechanism
+        session.user = outcome.user
+        return SILENCE
+    temporary = isinstance(outcome, Denied) and outcome.temporary
+    why = outcome.why if isinstance(outcome, Denied) else "the exchange was not finished"
+    session.emit(events.LoginRefused(session.facts, session.user, mechanism, why, temporary))
+    _wait_for_the_moment(session)
+    session.failures += 1
+    if session.failures == session.settings.auth_max_failures:
+        session.closing.how = "refused"
+        session.hang_up()
+    if temporary:
+        raise Refused(session.dialect.say("no_login_now"), "SYS/TEMP")
+    raise Refused(session.dialect.say("refused", user=session.user), "AUTH")
+
+
+def _wait_for_the_moment(session: "Session") -> None:
+    """A refusal leaves a fixed time after the line came in, or at the next multiple of it.
+
+    The work behind a refusal cannot be made equal for every cause; the moment can.
+    """
+    delay = session.settings.auth_refusal_delay
+    if delay:
+        spent = session.clock() - session.asked
+        session.sleep(delay * (int(spent / delay) + 1) - spent)

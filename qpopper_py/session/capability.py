@@ -1,0 +1,25 @@
+"""CAPA (RFC 2449), computed from the table: what is announced is what is served."""
+
+from qpopper_py import __version__
+from qpopper_py.protocol.reply import Reply, listing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from qpopper_py.session.session import Session
+    from qpopper_py.settings import Settings
+
+# RFC 2449 sections 6.5 to 6.7, RFC 3206: true of this server whatever the settings.
+ALWAYS = ("PIPELINING", "RESP-CODES", "AUTH-RESP-CODE")
+
+
+def capa(session: "Session", words: "list[bytes]") -> Reply:
+    """The same list before and after login: clients ask once."""
+    rows = [row for same_verb in session.rows.values() for row in same_verb if row.capa]
+    lines = [row.capa for row in rows]
+    lines += [*ALWAYS, expire(session.settings), f"IMPLEMENTATION qpopper_py-{__version__}"]
+    return Reply(session.dialect.say("capa"), listing(lines))
+
+
+def expire(settings: "Settings") -> str:
+    """RFC 2449 section 6.7: days that mail is kept at least; 0: what was retrieved is not kept."""
+    return f"EXPIRE {'0' if settings.auto_delete else settings.expire.upper()}"

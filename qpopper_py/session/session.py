@@ -1,0 +1,307 @@
+"""The session: a line becomes a Request, a row of the table, a Reply (RFC 1939).
+
+One synchronous loop.  Handlers return a Reply or raise Refused; only this loop speaks, moves between states, and
+closes.  The AUTHORIZATION and the TRANSACTION state are two calls, because two processes may make them.
+
+Laws: a body that breaks after +OK is cut off without the final dot.  A failed update gets no +OK.  Deletions
+happen only after QUIT, or as :mod:`update` says.  A refused login is answered at a fixed moment after it was asked.
+"""
+
+import time
+
+from qpopper_py import events
+from qpopper_py.errors import (
+    ConnectionOver,
+    MaildropBusy,
+    MaildropChanged,
+    MaildropError,
+    MaildropUnusable,
+    PeerGone,
+    Refused,
+    TimedOut,
+)
+from qpopper_py.protocol import reply
+from qpopper_py.protocol.request import Request, parse, safe
+from qpopper_py.session import table
+from qpopper_py.session.maildrop import Maildrop
+from qpopper_py.session.update import Update
+from qpopper_py.session.wire import LineTooLong
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from qpopper_py.auth.account import Account
+    from qpopper_py.auth.gate import Gate
+    from qpopper_py.protocol.dialect import Dialect
+    from qpopper_py.session.mailer import Mailer
+    from qpopper_py.session.wire import Wire
+    from qpopper_py.settings import Settings
+    from qpopper_py.store.base import Store
+
+
+class Session:
+    """One client from greeting to sign-off."""
+
+    maildrop: Maildrop  # in the TRANSACTION state
+    mailer: "Mailer"  # likewise
+    update: Update  # likewise
+
+    def __init__(
+        self,
+        settings: "Settings",
+        dialect: "Dialect",
+        facts: events.Facts,
+        wire: "Wire",
+        gate: "Gate",
+        emit: "Callable[[events.Event], None]",
+        taps: "Sequence[events.Tap]" = (),
+        clock: "Callable[[], float]" = time.monotonic,
+        sleep: "Callable[[float], None]" = time.sleep,
+    ) -> None:
+        self.settings = settings
+        self.dialect = dialect
+        self.facts = facts
+        self.wire = wire
+        self.gate = gate
+        self.emit = emit
+        self.taps = taps
+        self.clock = clock
+        self.sleep = sleep
+        self.rows = table.served(settings, dialect)
+        self.state = table.AUTHORIZATION
+        self.host = facts.host
+        self.name = b""  # as the client gave it to USER
+        self.user = ""  # the same, fit for a reply; the account's once logged in
+        self.account: Account | None = None
+        self.mechanism = ""
+        self.failures = 0
+        self.heard = ""  # the safe form of the present line
+        self.asked = 0.0  # when the present line was received
+        self.login_deadline = 0.0
+        self.aborted = False  # the connection broke off in the TRANSACTION state, not by our fault
+        self.closing = events.SessionClosed(facts)
+
+    def greeted(self, line: bytes) -> None:
+        """The greeting ``line`` was sent; the time to log in runs from here."""
+        self.login_deadline = self.clock() + self.settings.login_timeout
+        self.wire.sent += len(line)
+        if self.taps:
+            self._tell(line)
+        self.emit(events.SessionStarted(self.facts))
+
+    def authorize(self) -> "Account | None":
+        """The AUTHORIZATION state: who logged in, or None when the connection is over.
+
+        A login that was granted is not answered yet: ``transact`` does, when the maildrop is open.
+        """
+        self._converse(table.AUTHORIZATION, table.USER_GIVEN)
+        if self.state != table.TRANSACTION:
+            self.close()
+            return None
+        return self.account
+
+    def transact(self, store: "Store", mailer: "Mailer", state: str = "") -> None:
+        """The TRANSACTION and UPDATE states on ``store``, which is closed at the end.
+
+        ``state``: the user's private folder, empty if there is none.
+        """
+        try:
+            self.mailer = mailer
+            self.update = Update(self.settings, state, self.closing, self.warn)
+            if self._open(store):
+                self._converse(table.TRANSACTION)
+                if self.aborted:
+                    self.update.on_abort(self.maildrop)
+        finally:
+            store.close()
+        self.close()
+
+    def close(self) -> None:
+        """Send what is still to be sent and say that the session is over."""
+        try:
+            self.wire.flush()
+        except ConnectionOver:
+            pass
+        self.closing.user = self.account.user if self.account else ""
+        self.closing.sent_octets = self.wire.sent
+        for tap in self.taps:
+            tap.closed(self.facts)
+        self.emit(self.closing)
+
+    def _open(self, store: "Store") -> bool:
+        """Open the maildrop and answer the login; a maildrop that cannot be opened ends the connection."""
+        account = self.account
+        assert account is not None
+        try:
+            heed_marks = self.settings.deletion_marks == "deleted"
+            self.maildrop = Maildrop(store, self.dialect, self.settings.last, heed_marks)
+        except MaildropError as why:
+            self.closing.how = "refused"
+            self.report(why)
+            try:
+                self._err(self._refusal(why))
+            except ConnectionOver:
+                pass
+            return False
+        drop = self.maildrop
+        self.closing.left, self.closing.left_octets = len(drop.entries), drop.octets
+        count, octets = drop.count, drop.left_octets
+        self.emit(events.LoggedIn(self.facts, account.user, self.mechanism, account.source, count, octets))
+        self._ok(reply.Reply(self.dialect.say("logged_in", user=account.user, count=count, octets=octets)))
+        return True
+
+    def _converse(self, *states: str) -> None:
+        """Answer commands as long as the session is in one of ``states``."""
+        try:
+            while self.state in states:
+                self._answer_one()
+            self.wire.flush()
+        except TimedOut as why:
+            self._over("timeout", why)
+            self._last_words(reply.status(False, self.dialect.say("timeout")))
+        except ConnectionOver as why:
+            self._over("hangup", why)
+
+    def _over(self, how: str, why: ConnectionOver) -> None:
+        if self.closing.how == "error":  # the connection ends, but by our own fault
+            how = "error"
+        self.aborted = self.state == table.TRANSACTION and how != "error"
+        self.state = table.OVER
+        self.closing.how = how
+        self.emit(events.Note(self.facts, f"{how}: {why}", "debug"))
+
+    def _last_words(self, line: bytes) -> None:
+        """A line to a client that may not be listening any more."""
+        try:
+            self.say(line)
+            self.wire.flush()
+        except ConnectionOver:
+            pass
+
+    def _answer_one(self) -> None:
+        try:
+            line = self.wire.line(self._deadline())
+        except LineTooLong:
+            self.heard = "?"
+            self._err(Refused(self.dialect.say("too_long", limit=self.settings.limits_line)))
+            return
+        self.asked = self.clock()
+        request = parse(line)
+        if request is not None:  # popper ignores a blank line
+            row, request = table.find(self.rows, request, self.state)
+            self.heard = safe(request, row.secret if row else None, row is not None)
+            for tap in self.taps:
+                tap.received(self.facts, self.user, self.heard)
+            if row is None:
+                self._err(Refused(self.dialect.say("unknown", verb=request.verb)))
+            else:
+                self._obey(row, request)
+
+    def _obey(self, row: "table.Row", request: Request) -> None:
+        """Have the row's handler do it, and move to the state that the row names."""
+        try:
+            said = row.handler(self, self._arguments(row, request))
+        except Refused as why:
+            self._move(row.on_failure)
+            self._err(why)
+        except MaildropError as why:
+            self.report(why)
+            if isinstance(why, MaildropChanged):
+                self.closing.how = "error"
+                self.hang_up()
+            self._err(self._refusal(why))
+        else:
+            self._move(row.on_success)
+            if said is not reply.SILENCE:
+                self._ok(said)
+
+    def _deadline(self) -> float:
+        wait = self.clock() + self.settings.timeout
+        return wait if self.state == table.TRANSACTION else min(wait, self.login_deadline)
+
+    def _arguments(self, row: "table.Row", request: Request) -> "list[bytes]":
+        """The arguments that the row asks for; Refused for too few or too many."""
+        if row.most is None:
+            words = [request.rest] if request.rest else []
+        else:
+            words = request.words
+            if len(words) > row.most:
+                raise Refused(self.dialect.say("too_many", verb=request.verb))
+        if len(words) < row.least:
+            raise Refused(self.dialect.say("too_few", verb=request.verb))
+        return words
+
+    def _move(self, state: str) -> None:
+        """``state`` of a row: a state, or empty for the present one.  OVER is never left again."""
+        if state and self.state != table.OVER:
+            self.state = state
+
+    def _refusal(self, why: MaildropError) -> Refused:
+        """What the client hears of trouble with the maildrop; the log hears more."""
+        if isinstance(why, MaildropBusy):
+            what = "busy"
+        elif isinstance(why, MaildropUnusable):
+            what = "unusable"
+        elif isinstance(why, MaildropChanged):
+            what = "changed"
+        else:
+            what = "trouble"
+        return Refused(self.dialect.say(what), why.code)
+
+    def warn(self, what: str) -> None:
+        self.emit(events.Trouble(self.facts, what, "warning"))
+
+    def report(self, why: MaildropError) -> None:
+        level = "warning" if isinstance(why, MaildropBusy) else "error"
+        user = self.account.user if self.account else self.user
+        self.emit(events.Trouble(self.facts, f"maildrop of {user}: {why}", level))
+
+    def _ok(self, said: "reply.Reply") -> None:
+        self.say(reply.status(True, said.text))
+        if said.body is None:
+            return
+        try:
+            for piece in said.body:
+                self.wire.write(piece)
+                self._tap_body(said.mail, piece)
+        except MaildropError as why:
+            # After +OK only the truth or nothing: no final dot, so the client knows that it has not the whole.
+            self.report(why)
+            self.closing.how = "error"
+            raise PeerGone("cut off: the maildrop failed in mid-message") from None
+        self.wire.write(reply.END)
+        if self.taps:
+            self._tell(reply.END)
+
+    def _err(self, why: Refused) -> None:
+        self.say(reply.status(False, why.text, why.code))
+        user = self.account.user if self.account else self.user
+        text = f"[{why.code}] {why.text}" if why.code else why.text
+        self.emit(events.CommandFailed(self.facts, user, self.heard, text))
+
+    def say(self, line: bytes) -> None:
+        self.wire.write(line)
+        if self.taps:
+            self._tell(line)
+
+    def _tell(self, line: bytes) -> None:
+        for tap in self.taps:
+            tap.sent(self.facts, self.user, line.rstrip(b"\r\n"))
+
+    def heard_body(self, piece: bytes) -> None:
+        """A piece of a message that the client sends."""
+        for tap in self.taps:
+            tap.body(self.facts, self.user, False, piece)
+
+    def hang_up(self) -> None:
+        """The connection ends once the present command is answered."""
+        self.state = table.OVER
+
+    def _tap_body(self, mail: bool, piece: bytes) -> None:
+        for tap in self.taps:
+            if mail:
+                tap.body(self.facts, self.user, True, piece)
+            else:
+                for line in piece.splitlines():
+                    tap.sent(self.facts, self.user, line)

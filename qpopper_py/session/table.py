@@ -1,0 +1,108 @@
+"""The whole protocol on one page (RFC 1939, RFC 2449, UCB popper's XTND).
+
+A row: verb; states it is valid in; least and most arguments (most None: the rest of the line, as one); handler;
+the state after success and after failure (empty: the same); how many words of it a log may show before the
+secret ones (None: all); the CAPA lines it stands for.  A verb of two words is an XTND subcommand.
+A verb in another state is an unknown command, as popper has it.
+"""
+
+from qpopper_py.protocol.request import Request, plain
+from qpopper_py.session import authorization as auth
+from qpopper_py.session import capability, transaction, xtnd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qpopper_py.protocol.dialect import Dialect
+    from qpopper_py.protocol.reply import Reply
+    from qpopper_py.session.session import Session
+    from qpopper_py.settings import Settings
+
+    Handler = Callable[[Session, list[bytes]], Reply]
+    Rows = dict[str, list["Row"]]
+
+AUTHORIZATION = "authorization"
+USER_GIVEN = "user given"
+TRANSACTION = "transaction"
+OVER = "over"
+
+BEFORE = (AUTHORIZATION, USER_GIVEN)
+AFTER = (TRANSACTION,)
+
+
+class Row:
+    """One line of TABLE."""
+
+    __slots__ = ("capa", "handler", "least", "most", "on_failure", "on_success", "secret", "states", "verb")
+
+    def __init__(
+        self,
+        verb: str,
+        states: "tuple[str, ...]",
+        least: int,
+        most: int | None,
+        handler: "Handler",
+        on_success: str = "",
+        on_failure: str = "",
+        secret: int | None = None,
+        capa: str = "",
+    ) -> None:
+        self.verb = verb
+        self.states = states
+        self.least = least
+        self.most = most
+        self.handler = handler
+        self.on_success = on_success
+        self.on_failure = on_failure
+        self.secret = secret
+        self.capa = capa
+
+
+# fmt: off
+TABLE = (
+    #   verb         states        least most  handler             success        failure        secret    CAPA
+    Row("user",      BEFORE,        1, 1,    auth.user,           USER_GIVEN,                              capa="USER"),
+    Row("pass",      (USER_GIVEN,), 1, None, auth.pass_,          TRANSACTION,   AUTHORIZATION, secret=0),
+    Row("apop",      BEFORE,        2, 2,    auth.apop,           TRANSACTION,   AUTHORIZATION, secret=1),
+    Row("capa",      BEFORE,        0, 0,    capability.capa),
+    Row("quit",      BEFORE,        0, 0,    auth.quit_,          OVER,          OVER),
+    Row("stat",      AFTER,         0, 0,    transaction.stat),
+    Row("list",      AFTER,         0, 1,    transaction.list_),
+    Row("retr",      AFTER,         1, 1,    transaction.retr),
+    Row("dele",      AFTER,         1, 1,    transaction.dele),
+    Row("noop",      AFTER,         0, 0,    transaction.noop),
+    Row("rset",      AFTER,         0, 0,    transaction.rset),
+    Row("top",       AFTER,         2, 2,    transaction.top,                                              capa="TOP"),
+    Row("uidl",      AFTER,         0, 1,    transaction.uidl,                                             capa="UIDL"),
+    Row("last",      AFTER,         0, 0,    transaction.last),
+    Row("xtnd xmit", AFTER,         0, 0,    xtnd.xmit),
+    Row("xtnd xlst", AFTER,         1, 2,    xtnd.xlst),
+    Row("xtnd xlist", AFTER,        1, 2,    xtnd.xlst),
+    Row("capa",      AFTER,         0, 0,    capability.capa),
+    Row("quit",      AFTER,         0, 0,    transaction.quit_,   OVER,          OVER),
+)
+# fmt: on
+
+
+def served(settings: "Settings", dialect: "Dialect") -> "Rows":
+    """The rows that settings and dialect leave, by verb."""
+    withheld = set(dialect.withheld)
+    if settings.last == "off":
+        withheld.add("last")
+    rows: Rows = {}
+    for row in TABLE:
+        if row.verb not in withheld:
+            rows.setdefault(row.verb, []).append(row)
+    return rows
+
+
+def find(rows: "Rows", request: Request, state: str) -> "tuple[Row | None, Request]":
+    """The row for ``request`` in ``state``, and the request with an XTND subcommand made part of its verb."""
+    if request.verb == "xtnd" and request.words:
+        verb = "xtnd " + plain(request.words[0], 40).lower()
+        request = Request(verb, request.words[1:], b"")
+    for row in rows.get(request.verb, ()):
+        if state in row.states:
+            return row, request
+    return None, request

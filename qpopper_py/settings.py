@@ -1,0 +1,353 @@
+"""Every tunable, once, with a line of why.
+
+A setting is a descriptor on :class:`Settings`; its dotted name is the same on the command line (``--set``),
+in ``pop3d.toml``, in ``--dump-config`` and in pop3d.toml(5).  Values come in layers, the later wins:
+built-in default, personality, file, command line.  Whatever a value's origin, ``parse`` of its kind checks it,
+and :class:`~qpopper_py.errors.ConfigurationError` names the setting, the value and the origin.
+
+This module is on the path to the greeting: it imports nothing but errors and the kinds of values.
+"""
+
+from qpopper_py.errors import ConfigurationError
+from qpopper_py.kinds import (
+    Addresses,
+    Choice,
+    Days,
+    FileName,
+    Host,
+    LoginTimes,
+    Names,
+    NeededPath,
+    Networks,
+    Octets,
+    Path,
+    Place,
+    Seconds,
+    Sender,
+    Setting,
+    Switch,
+    Text,
+    Whole,
+    Word,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+class Settings:
+    """What the program runs with.  Read-only once built; attributes are the settings below."""
+
+    personality = Choice("personality", "tru64", ["tru64"], "the old program whose place this server takes")
+    hostname = Host("hostname", "", "the host's name in greeting and APOP stamp; empty: the system's")
+    spool = NeededPath("spool", "/var/mail", "the folder that holds a mailbox file for each user, named after the user")
+    maildrop = Place(
+        "maildrop",
+        "",
+        "where the mail of system users lies, if not in the spool: maildir:%h/Maildir, mbox:%h/mbox, ...",
+    )
+    state_dir = Path(
+        "state_dir", "/var/lib/pop3d", "what must outlast a session: unique-ids, LAST, counters; a folder for each user"
+    )
+    sendmail = Path("sendmail", "/usr/sbin/sendmail", "the mailer that XTND XMIT gives messages to")
+    listen = Addresses("listen", (), "HOST:PORT to listen on, standalone; none: serve the connection on descriptor 0")
+    timeout = Seconds(
+        "timeout", 600, "how long to wait for a command (RFC 1939 asks for ten minutes at least)", 1, 86400
+    )
+    login_timeout = Seconds("login_timeout", 60, "how long a client may take to log in", 1)
+    transfer_timeout = Seconds("transfer_timeout", 120, "how long a client may accept nothing of a transfer", 1)
+    statistics = Switch("statistics", False, "one Stats: record to the log for each session (-s)")
+    debug = Switch("debug", False, "SO_DEBUG on the socket, and each command and reply to the log (-d)")
+    last = Choice(
+        "last",
+        "stored",
+        ["stored", "zero", "ucb", "off"],
+        "what LAST answers: highest message retrieved ever; in this session; as UCB's, raised by DELE only; refused",
+    )
+    uidl = Choice(
+        "uidl",
+        "qpopper2",
+        [
+            "qpopper2",
+            "qpopper4",
+            "popa3d",
+            "popa3d-old",
+            "mailutils0",
+            "mailutils3",
+            "cyrus",
+            "uidonly",
+            "dovecot",
+            "courier",
+            "cyrus-courier",
+            "uw",
+        ],
+        "how unique-ids are made: as that server made them, so that clients do not fetch all mail once more",
+    )
+
+    update_on_abort = Switch(
+        "update_on_abort",
+        False,
+        "what DELE marked is also deleted when the client hangs up or falls silent without QUIT",
+    )
+    auto_delete = Switch("auto_delete", False, "every message that was retrieved whole is deleted at QUIT")
+    expire = Days(
+        "expire", "never", "days after its first retrieval that a message expires; CAPA announces it (EXPIRE)"
+    )
+    delete_expired = Switch("delete_expired", False, "expired messages are deleted at QUIT, not only said to be")
+    deletion_marks = Choice(
+        "deletion_marks",
+        "ignored",
+        ["ignored", "deleted"],
+        "what a mail reader's deletion mark (Status D, flag T) does: nothing; or what DELE does",
+    )
+    read_only = Switch(
+        "read_only", False, "nothing is deleted or written, in no maildrop and no record; DELE is refused"
+    )
+    second_session = Choice(
+        "second_session",
+        "refused",
+        ["refused", "allowed"],
+        "whether a user may have two sessions at once; deletions then find their messages wherever they lie by now",
+    )
+    status_headers = Choice(
+        "status_headers",
+        "keep",
+        ["keep", "write"],
+        "whether Status: RO is written into retrieved mail, when deletions rewrite the mailbox anyway",
+    )
+    x_uidl_headers = Choice(
+        "x_uidl_headers",
+        "keep",
+        ["keep", "write"],
+        "whether the unique-id is written into the mail as X-UIDL, when deletions rewrite the mailbox anyway",
+    )
+    tempdrop_folder = Path(
+        "tempdrop.folder", "", "where an old server's left-over temp drops lie; empty: beside the mailbox"
+    )
+    tempdrop_name = FileName(
+        "tempdrop.name", ".%s.pop", "the name of one: its mail goes in front of the mailbox; empty: none is looked for"
+    )
+    hash_spool = Whole(
+        "hash_spool", 0, "folders between spool and mailbox, as Qpopper's: 0 none, 1 a letter, 2 two letters", 0, 2
+    )
+    bulletins_source = Path(
+        "bulletins.source", "", "bulletins that everybody gets a copy of: a folder of files NUMBER.NAME, or an mbox"
+    )
+    bulletins_database = Path(
+        "bulletins.database", "", "the old server's database of who has which bulletin; read once a user, never written"
+    )
+    bulletins_new_users = Whole(
+        "bulletins.new_users", 1, "how many of the latest bulletins a user gets of whom nothing is known", 0, 1_000_000
+    )
+
+    log_to = Choice(
+        "log.to", "auto", ["auto", "syslog", "stderr"], "where the log goes; auto: syslog if it is there, else stderr"
+    )
+    log_facility = Choice(
+        "log.facility",
+        "mail",
+        ["mail", "daemon", "auth", "user", *(f"local{n}" for n in range(8))],
+        "the syslog facility",
+    )
+    log_reverse_lookup = Switch(
+        "log.reverse_lookup", False, "log the client's name beside its address; costs a look-up a session"
+    )
+
+    trace_file = Path("trace.file", "", "write every line of the dialogue to this file (-t)")
+    trace_bodies = Switch("trace.bodies", False, "write message bodies to the trace, not only their size")
+    trace_users = Names("trace.users", (), "trace these users only")
+    trace_addresses = Networks("trace.addresses", (), "trace these client addresses or networks (10.1.0.0/16) only")
+
+    auth_sources = Names(
+        "auth.sources",
+        ("mailauth", "system"),
+        "who vouches for passwords, asked in this order; system is pam where the service has a file, else unix",
+        ["mailauth", "system", "pam", "unix", "accounts", "saslauthd"],
+    )
+    auth_refusal_delay = Seconds(
+        "auth.refusal_delay", 2, "a refused login is answered this long after it was asked, whatever the reason", 0, 60
+    )
+    auth_max_failures = Whole(
+        "auth.max_failures", 3, "refused logins after which the connection ends; 0: no end", 0, 1000
+    )
+    auth_lowercase_user = Switch(
+        "auth.lowercase_user", False, "turn user names to lower case before they are looked up"
+    )
+    auth_strip_domain = Switch("auth.strip_domain", False, "cut a user name at its @ before it is looked up")
+    auth_auth_file = Path("auth.auth_file", "", "only users whose name is a line of this file may log in")
+    auth_nonauth_file = Path("auth.nonauth_file", "", "users whose name is a line of this file may not log in")
+    auth_minimum_uid = Whole(
+        "auth.minimum_uid", 1, "system users with a smaller uid may not log in; root never may", 1, 2**32 - 2
+    )
+    auth_check_shells = Switch(
+        "auth.check_shells", False, "system users whose shell is not in /etc/shells may not log in"
+    )
+    auth_c2 = Switch(
+        "auth.c2", False, "enhanced security: locks of accounts, login times, failures counted, decisions audited"
+    )
+    c2_failures = Whole("c2.failures", 5, "with auth.c2: wrong passwords in a row that lock a user out", 1, 1000)
+    c2_lockout = Seconds(
+        "c2.lockout", 600, "with auth.c2: how long; 0: until root takes the user out of state_dir/c2-failures"
+    )
+    c2_times = LoginTimes("c2.times", (), "with auth.c2: when users may log in, as in time.conf(5)")
+
+    pam_service = Word("pam.service", "pop3", "the service that PAM is asked for: the name of a file in /etc/pam.d")
+    pam_session = Switch("pam.session", False, "open and close a PAM session at login, for modules that make homes")
+
+    saslauthd_socket = NeededPath("saslauthd.socket", "/run/saslauthd/mux", "the socket at which saslauthd listens")
+    saslauthd_service = Word("saslauthd.service", "pop3", "the service that saslauthd is asked for")
+    saslauthd_timeout = Seconds("saslauthd.timeout", 30, "how long saslauthd may take for an answer", 1, 600)
+
+    hosts_access = Choice("hosts_access", "off", ["off", "on"], "ask the tables of TCP wrappers before the greeting")
+    hosts_access_daemon = Word("hosts_access_daemon", "pop3d", "the name by which these tables know the server")
+    hosts_access_allow = Path("hosts_access_allow", "/etc/hosts.allow", "who is let in, hosts_access(5)")
+    hosts_access_deny = Path("hosts_access_deny", "/etc/hosts.deny", "of the others, who is not")
+
+    apop_stamp = Choice(
+        "apop.stamp",
+        "auto",
+        ["auto", "always", "never"],
+        "the APOP stamp in the greeting; auto: only when there are APOP entries",
+    )
+    mailauth_database = Path(
+        "mailauth.database", "/var/lib/pop3d/mailauth.db", "the database of POP, APOP and IMAP secrets"
+    )
+    mailauth_key = Path(
+        "mailauth.key",
+        "/etc/pop3d/keys/mailauth.key",
+        "the key that APOP secrets are encrypted with; in a folder of its own",
+    )
+    mailauth_owner = Text(
+        "mailauth.owner", "pop", "the user, beside root, who administers the database; need not exist"
+    )
+    mailauth_exclusive = Switch("mailauth.exclusive", True, "a user with an APOP entry alone cannot log in with PASS")
+
+    accounts_file = Path(
+        "accounts.file", "", "accounts that are not system users, in the form of Dovecot's passwd-file"
+    )
+    accounts_maildrop = Text(
+        "accounts.maildrop", "", "maildrop of such an account: as maildrop, with %u user, %n name, %d domain, %h home"
+    )
+    accounts_owner = Text(
+        "accounts.owner", "", "the system user who owns all these maildrops; empty: whom the file names, else ourselves"
+    )
+
+    mbox_separator = Choice(
+        "mbox.separator",
+        "strict",
+        ["strict", "popa3d", "mailutils0", "mailutils3", "ucb"],
+        "where a message begins in an mbox: a From_ line with a date after an empty line (strict), or by an old rule",
+    )
+    mbox_content_length = Switch(
+        "mbox.content_length",
+        False,
+        "believe a Content-Length field that leads to a From_ line or the end; whoever sends mail writes them",
+    )
+    mbox_internal = Choice(
+        "mbox.internal",
+        "hidden",
+        ["hidden", "shown"],
+        "whether the message in which IMAP servers keep their own data (DON'T DELETE THIS MESSAGE) is shown",
+    )
+
+    locks_kinds = Names(
+        "locks.kinds",
+        ("dotlock", "fcntl"),
+        "the locks a mailbox file is held by, taken in this order",
+        ["dotlock", "fcntl", "flock"],
+    )
+    locks_dotlock = Choice(
+        "locks.dotlock",
+        "required",
+        ["required", "try"],
+        "where no dotlock can be made: refuse, or go on with the other kinds and say so in the log",
+    )
+    locks_timeout = Seconds("locks.timeout", 10, "how long to try for a lock that somebody holds", 0, 3600)
+
+    xmit = Choice("xmit", "system-users", ["system-users", "all", "off"], "who may send mail by XTND XMIT")
+    xmit_sender = Sender(
+        "xmit_sender",
+        "",
+        "envelope sender of XTND XMIT, with %u user; empty: the mailer's own choice, the user who runs it",
+    )
+    limits_line = Octets("limits.line", 1024, "the longest command line, in octets", 128, 65536)
+    limits_sessions = Whole("limits.sessions", 500, "sessions at once, standalone", 1, 1_000_000)
+    limits_xmit_size = Octets("limits.xmit_size", 25 << 20, "the largest message by XTND XMIT")
+    limits_xmit_seconds = Seconds("limits.xmit_seconds", 120, "how long the mailer may take for a message", 1)
+    limits_xmit_messages = Whole("limits.xmit_messages", 50, "messages by XTND XMIT in a session")
+    limits_xmit_recipients = Whole("limits.xmit_recipients", 200, "recipients by XTND XMIT in a session")
+    limits_xmit_messages_hour = Whole("limits.xmit_messages_hour", 200, "messages by XTND XMIT of a user in an hour")
+    limits_xmit_recipients_hour = Whole(
+        "limits.xmit_recipients_hour", 500, "recipients by XTND XMIT of a user in an hour"
+    )
+
+    def __init__(self, layers: "Sequence[tuple[str, Mapping[str, object]]]" = ()) -> None:
+        """``layers``: (origin, {dotted name: raw value}) from the weakest to the strongest."""
+        self.values: dict[str, object] = {}
+        self.origins: dict[str, str] = {}
+        for origin, raw_values in layers:
+            for name, raw in raw_values.items():
+                self.values[name] = parse(name, raw, origin)
+                self.origins[name] = origin
+        self._agree()
+
+    def _agree(self) -> None:
+        """Raises ConfigurationError for settings that are right one by one and wrong together."""
+        if "accounts" in self.auth_sources and not self.accounts_file:
+            self._at_odds("auth.sources", "auth.sources names accounts, but accounts.file is empty; set it to the file")
+        if self.auth_c2 and not self.state_dir:
+            self._at_odds("auth.c2", "auth.c2 counts failures in state_dir, which is empty; set it")
+        if self.c2_times and not self.auth_c2:
+            self._at_odds("c2.times", "c2.times holds for nobody while auth.c2 is false; set that, or unset this")
+        if self.auto_delete and self.update_on_abort:
+            self._at_odds(
+                "auto_delete",
+                "auto_delete and update_on_abort cannot both be true: a connection that breaks off would delete mail "
+                "that never arrived; take one back",
+            )
+        if self.auto_delete and self.expire not in ("never", "0"):
+            self._at_odds(
+                "auto_delete", f"auto_delete keeps no mail, but expire = {self.expire} promises to; unset one"
+            )
+        if self.delete_expired and self.expire == "never":
+            self._at_odds(
+                "delete_expired", "delete_expired is true, but nothing expires; set expire to a number of days"
+            )
+
+    def _at_odds(self, name: str, what: str) -> None:
+        raise ConfigurationError(f"{self.origins.get(name, name)}: {what}")
+
+
+def table() -> "Iterator[Setting]":
+    """Every setting, in the order of this page."""
+    for row in vars(Settings).values():
+        if isinstance(row, Setting):
+            yield row
+
+
+BY_NAME = {row.name: row for row in table()}
+
+
+def parse(name: str, raw: object, origin: str) -> object:
+    """The checked value of setting ``name``; raises ConfigurationError naming it and ``origin``."""
+    row = BY_NAME.get(name)
+    if row is None:
+        raise ConfigurationError(f"{origin}: there is no setting {name!r}; {advice(name)}")
+    try:
+        return row.parse(raw)
+    except ValueError as why:
+        takes = "" if row.form in str(why) else f"; it takes {row.form}"
+        raise ConfigurationError(f"{origin}: {name} = {raw!r} {why}{takes}") from None
+
+
+def advice(name: str) -> str:
+    """What somebody who wrote the setting ``name``, which there is not, may have meant."""
+    import difflib  # 6 ms, on the way out only
+
+    wanted = name.lower().replace("-", "_")
+    last = wanted.rpartition(".")[2]
+    near = [row for row in BY_NAME if row.rpartition(".")[2] == last]  # as under a [table] that it is not of
+    near = near or difflib.get_close_matches(wanted, BY_NAME, 1) or difflib.get_close_matches(last, BY_NAME, 1)
+    words = f"did you mean {' or '.join(near)}? " if near else ""
+    return words + "pop3d --dump-config=all lists them"

@@ -1,0 +1,326 @@
+"""The mbox maildrop as a :class:`~qpopper_py.store.base.Store`.
+
+The file is read where it lies, under no lock but during the scan and the expunge; what is handed out is
+checked against the scan before and after it is read (:mod:`snapshot`).  Without a deletion nothing is ever written
+to the mailbox.
+"""
+
+import os
+
+from qpopper_py.errors import MaildropChanged, MaildropError, MaildropTrouble
+from qpopper_py.store.base import SEEN, Entries, Store
+from qpopper_py.store.crlf import to_crlf
+from qpopper_py.store.mbox.from_line import STRICT
+from qpopper_py.store.mbox.index import Index
+from qpopper_py.store.mbox.moved import Change
+from qpopper_py.store.mbox.scan import read_at
+from qpopper_py.store.mbox.snapshot import Snapshot, open_mailbox, settled
+from qpopper_py.store.mbox.uids import Assignment, Rows, assign
+from qpopper_py.store.mbox.upkeep import Upkeep
+from qpopper_py.store.numbering import lasting
+from qpopper_py.store.overrides import Overrides
+from qpopper_py.store.place import Place, take_place
+from qpopper_py.store.terms import ALONE, Terms
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from qpopper_py.store.lock import MaildropLock
+    from qpopper_py.store.mbox.from_line import Rule
+    from qpopper_py.store.mbox.plan import Edit
+    from qpopper_py.store.mbox.scan import Layout
+
+PIECE = 128 << 10  # octets read from the file at a time
+
+
+class Mbox(Store):
+    """``path`` of the mailbox, ``owner``: the uid that it must belong to, ``state``: the private folder or empty.
+
+    ``rule``: where messages begin.  ``scheme``: how uids are made.  ``hide_internal``: c-client's own message is none.
+    ``temp``: where an old server may have left a temp drop.  ``status``, ``x_uidl``: those fields are written.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        owner: int,
+        state: str,
+        lock: "MaildropLock",
+        report: "Callable[[str], None]",
+        rule: "Rule" = STRICT,
+        scheme: str = "qpopper2",
+        hide_internal: bool = True,
+        terms: Terms = ALONE,
+        temp: str = "",
+        status: bool = False,
+        x_uidl: bool = False,
+    ) -> None:
+        self.status = status
+        self.x_uidl = x_uidl
+        self.rule = rule
+        self.scheme = scheme
+        self.hide_internal = hide_internal
+        self.path = path
+        self.owner = owner
+        self.state = state
+        self.lock = lock
+        self.report = report
+        self._place: Place | None = None
+        self._fd = -1
+        self._snapshot: Snapshot | None = None
+        self._scanned: Layout | None = None  # by us; the snapshot's is another once others expunged
+        self._hidden = 0  # rows before the first message: c-client's internal one
+        self._entries = Entries()
+        self._assignment: Assignment | None = None
+        self.terms = terms
+        self._record = terms.record(state, "uids", report)
+        self._last = terms.record(state, "last", report)
+        self._upkeep = Upkeep(path, owner, state, temp, terms.read_only, report)
+        self._seen: Collection[int] = ()
+        self._gone: frozenset[int] = frozenset()
+        self._index = Index(state, scheme, report, terms.read_only)
+
+    def scan(self) -> Entries:
+        try:
+            self._place = take_place(self.path, self.state, self.report, self.terms)
+            self._upkeep.before_scan(self.lock)
+            self._open()
+        except OSError as why:
+            self.close()
+            raise MaildropTrouble(f"{self.path}: {why.strerror}") from why
+        except BaseException:
+            self.close()
+            raise
+        if self._snapshot is not None:
+            self._scanned = layout = self._snapshot.layout
+            self._hidden = int(layout.internal and self.hide_internal)
+            octets = layout.octets[self._hidden :] if self._hidden else layout.octets
+            self._entries = Entries(octets, bytes(layout.seen[self._hidden :]))
+        return self._entries
+
+    def finish_changes(self) -> int:
+        """Without a scan: finish what a crash cut off; how many changes were.  For tools."""
+        return self._upkeep.finish(self.lock)
+
+    def _open(self) -> None:
+        """Open and scan; once more if the file is replaced before we have its lock."""
+        for once_more in (True, False):
+            self._fd = open_mailbox(self.path, self.owner)
+            if self._fd < 0:
+                return
+            try:
+                self._snapshot = Snapshot(self.path, self._fd, self.lock, self.rule, self._index)
+                return
+            except MaildropChanged:
+                os.close(self._fd)
+                self._fd = -1
+                if not once_more:
+                    raise
+
+    def uids(self) -> "Sequence[str]":
+        return self._assigned().uids
+
+    def _assigned(self) -> Assignment:
+        if self._assignment is None:
+            if self._snapshot is None:
+                return Assignment([], lambda _: "", [])
+            try:
+                self._assignment = self._assign(self._snapshot)
+            except MaildropChanged:
+                self._index.distrust()
+                raise
+            except OSError as why:
+                raise MaildropTrouble(f"{self.path}: {why.strerror}") from why
+        return self._assignment
+
+    def _assign(self, snapshot: Snapshot) -> Assignment:
+        if self._gone:
+            raise MaildropChanged(f"{self.path}: expunged")
+        snapshot.check()
+        rows = Rows(snapshot.fd, snapshot.layout, self._hidden, self._index)
+        made = assign(rows, self.scheme, self._record, Overrides(self.state, self.report).load())
+        snapshot.check()
+        return made
+
+    def from_line(self, index: int) -> bytes:
+        """The line that begins the message in the file; for tools."""
+        snapshot, row = self._row(index)
+        start = snapshot.layout.starts[row]
+        return read_at(snapshot.fd, snapshot.layout.texts[row] - start, start)
+
+    def stored(self, index: int) -> "Iterator[bytes]":
+        """The message as it lies in the file, in pieces, without its From_ line; for tools."""
+        snapshot, row = self._row(index)
+        at, end = snapshot.layout.texts[row], snapshot.layout.ends[row]
+        snapshot.check_message(row)
+        while at < end:
+            data = read_at(snapshot.fd, min(PIECE, end - at), at)
+            snapshot.check(row)
+            at += len(data)
+            yield data
+
+    def read(self, index: int) -> "Iterator[bytes]":
+        """As the interface says; the message is checked before this returns, its pieces as they are asked for."""
+        snapshot, row = self._row(index)
+        try:
+            snapshot.check_message(row)
+        except MaildropChanged:
+            self._index.distrust()
+            raise
+        except OSError as why:
+            raise MaildropTrouble(f"{self.path}: {why.strerror}") from why
+        return self._watched(self._pieces(snapshot, row))
+
+    def _watched(self, pieces: "Iterator[bytes]") -> "Iterator[bytes]":
+        try:
+            yield from pieces
+        except MaildropChanged:
+            self._index.distrust()
+            raise
+
+    def _row(self, index: int) -> "tuple[Snapshot, int]":
+        if self._snapshot is None or not 0 <= index < len(self._entries):
+            raise IndexError(index)
+        if self._gone:
+            raise MaildropChanged(f"{self.path}: expunged")
+        return self._snapshot, index + self._hidden
+
+    def _pieces(self, snapshot: Snapshot, row: int) -> "Iterator[bytes]":
+        layout = snapshot.layout
+        at, end, left = layout.texts[row], layout.ends[row], layout.octets[row]
+        held = b""  # a CR whose LF may come with the next piece
+        while at < end:
+            try:
+                data = read_at(snapshot.fd, min(PIECE, end - at), at)
+                snapshot.check(row)
+            except OSError as why:
+                raise MaildropTrouble(f"{self.path}: {why.strerror}") from why
+            at += len(data)
+            data = held + data
+            held = b""
+            if at < end and data.endswith(b"\r"):
+                data, held = data[:-1], b"\r"
+            wire = to_crlf(data)
+            if at == end and not wire.endswith(b"\n"):
+                wire += b"\r\n"
+            left -= len(wire)
+            if left < 0 or (at == end and left):
+                raise MaildropChanged(f"{self.path}: the message at offset {layout.starts[row]} was edited")
+            if wire:
+                yield wire
+
+    def expunge(self, indexes: "Collection[int]") -> None:
+        """As the interface says, in place; :mod:`compact` has the order of things."""
+        doomed = frozenset(indexes)
+        if not doomed:
+            return
+        rows = [self._row(index)[1] for index in sorted(doomed)]
+        snapshot = self._row(0)[0]
+        if self.state and len(doomed) < len(self._entries):
+            self._keep_uids()
+        try:
+            fd = open_mailbox(self.path, self.owner, os.O_RDWR)
+            if fd < 0:
+                raise MaildropChanged(f"{self.path}: was removed under the session")
+            try:
+                self._cut(snapshot, fd, rows)
+            finally:
+                os.close(fd)
+        except MaildropError:
+            self._index.distrust()
+            raise
+        except OSError as why:
+            raise MaildropTrouble(f"{self.path}: {why.strerror}; nothing was removed") from why
+        self._gone = doomed
+
+    def _keep_uids(self) -> None:
+        """What the record needs is read while it is there; and written, lest a crash rename what is left."""
+        try:
+            self._record.save(self._assigned().lines(), sync=True)
+        except MaildropChanged:
+            if not self.terms.shared:
+                raise
+            # By another session; whoever gave out uids of what it left has recorded them.
+
+    def mark_seen(self, indexes: "Collection[int]") -> None:
+        self._seen = indexes
+
+    def _edits(self, fd: int, layout: "Layout", rows: "list[int]") -> "list[Edit]":
+        """What is written into the mail as it moves; nothing if others moved it under us."""
+        if layout is not self._scanned or not (self.x_uidl or (self.status and self._seen)):
+            return []
+        from qpopper_py.store.mbox.status import edits
+
+        hidden, marks = self._hidden, layout.seen
+        seen = {index + hidden for index in self._seen if not marks[index + hidden] & SEEN} if self.status else set()
+        uids = self.uids() if self.x_uidl else ()
+        return edits(fd, layout, rows, seen, (lambda row: uids[row - hidden]) if uids else None, self.scheme)
+
+    def _cut(self, snapshot: Snapshot, fd: int, rows: "list[int]") -> None:
+        import signal  # before the lock: an import takes a millisecond
+
+        from qpopper_py.store.mbox.compact import carry_out
+        from qpopper_py.store.mbox.plan import make
+
+        settled(fd)  # waited for here, lest a delivery wait with us
+        with self.lock.held(fd, exclusive=True) as lock:
+            if self.terms.shared:
+                rows = snapshot.find_again(fd, rows)
+                if not rows:
+                    return  # other sessions removed them all
+            snapshot.confirm(fd, rows)
+            cuts = snapshot.cuts(fd, rows)
+            plan = make(cuts, self._edits(fd, snapshot.layout, rows), os.fstat(fd).st_size)
+            # A move once begun is finished: the file is a mailbox again only then.
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP, signal.SIGINT))
+            try:
+                carry_out(fd, self.path, plan, self._upkeep.redo, lock.refresh)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            self._index.moved(fd, self.path, snapshot.layout, Change(plan))
+
+    def retrieved(self) -> "set[int]":
+        found = {index for index, marks in enumerate(self._entries.marks) if marks & SEEN}
+        known = set(self._last.load())
+        if known and len(self._gone) < len(self._entries):
+            found.update(index for index, uid in enumerate(self.uids()) if uid in known)
+        return found
+
+    def remember(self, retrieved: "Collection[int]") -> None:
+        # Nothing is concluded from an empty mailbox that we did not empty: its disk may be missing.
+        if not self.state or not self._entries:
+            return
+        try:
+            self._save_uids()
+            if not retrieved and not self._gone:
+                return
+            known = set(self._last.load())
+            kept = [index for index in range(len(self._entries)) if index not in self._gone]
+            if kept and (known or any(index not in self._gone for index in retrieved)):
+                uids, now = self.uids(), set(retrieved)
+                lines = [uids[index] for index in kept if index in now or uids[index] in known]
+            else:
+                lines = []
+            self._last.save(lines, sync=False)
+        except MaildropError as why:
+            self.report(f"what was retrieved is not recorded: {why}")
+
+    def _save_uids(self) -> None:
+        if self._gone and len(self._gone) == len(self._entries):
+            self._record.save(lasting(self._record.load()), sync=True)
+        elif self._assignment is not None:
+            self._record.save(self._assignment.lines(self._gone), sync=True)
+
+    def close(self) -> None:
+        if self._place is not None:
+            if self._snapshot is not None:
+                self._save_uids()  # a session that was cut off has given out uids too
+                self._index.save()
+            self._index.close()
+            self._place.release()
+            self._place = None
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        self._snapshot = None

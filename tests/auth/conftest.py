@@ -1,0 +1,87 @@
+"""What the tests of the gate share: settings, a mailauth database, and a real system user that goes away again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+
+from qpopper_py.events import Event, Facts
+from qpopper_py.settings import Settings
+from tests import accounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+STAMP = "<1896.697170952@dbc.mtview.ca.us>"  # RFC 1939 section 7
+
+
+@pytest.fixture
+def facts() -> Facts:
+    return Facts("s1", peer="192.0.2.7", stamp=STAMP)
+
+
+@pytest.fixture
+def heard() -> list[Event]:
+    """What the gate emitted."""
+    return []
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings whose files lie in ``tmp_path``; keywords have _ for the dot: accounts_file=..."""
+
+    def make(**values: object) -> Settings:
+        raw: dict[str, object] = {
+            "mailauth.database": f"{tmp_path}/mailauth.db",
+            "mailauth.key": f"{tmp_path}/keys/mailauth.key",
+        }
+        raw.update({name.replace("_", ".", 1): value for name, value in values.items()})
+        return Settings([("the test", raw)])
+
+    return make
+
+
+@pytest.fixture
+def mailauth(configure: Callable[..., Settings]) -> Callable[[str, str, bytes], None]:
+    """Puts an entry (user, type, secret) in a real database of the real format."""
+    from qpopper_py.auth import authdb_edit
+
+    settings = configure()
+    where = (settings.mailauth_database, settings.mailauth_key, "")
+
+    def put(user: str, type_: str, secret: bytes) -> None:
+        if not os.path.exists(settings.mailauth_database):
+            authdb_edit.create(*where)
+        authdb_edit.Editor(*where).put(user, type_, secret)
+
+    return put
+
+
+class SystemUser:
+    """A real account of this machine, made by useradd."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def password(self, stored: str) -> None:
+        """Set the shadow field as it stands here (usermod's own check would refuse some)."""
+        accounts.change("chpasswd", "-e", given=f"{self.name}:{stored}\n")
+
+    def change(self, program: str, *words: str) -> None:
+        accounts.change(program, *words, self.name)
+
+
+@pytest.fixture
+def system_user(require_program: Callable[[str], str]) -> Iterator[SystemUser]:
+    """A user with no password yet.  Asking for this is asking for root: mark the test so."""
+    require_program("useradd")
+    user = SystemUser("qp" + secrets.token_hex(5))
+    accounts.change("useradd", "-M", "-s", "/bin/sh", user.name)
+    try:
+        yield user
+    finally:
+        accounts.forget(user.name)

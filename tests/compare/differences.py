@@ -1,0 +1,96 @@
+"""Where we and the real popa3d or GNU mailutils see a mailbox differently, each by name, with a mailbox that shows it.
+
+``theirs`` and ``ours`` are (octets, uid) of each message, or None where the mailbox is refused.  An uid that ends in *
+is known by its beginning only.
+"""
+
+from hashlib import md5
+
+FROM = b"From a@example.org Wed Dec  2 05:53:22 1992\n"
+NONE = "d98c1dd404b2008f"  # popa3d's uid of a message without any field that it looks at
+
+
+class Difference:
+    def __init__(
+        self,
+        name: str,
+        opponent: str,
+        why: str,
+        box: bytes,
+        theirs: list[tuple[int, str]] | None,
+        ours: list[tuple[int, str]] | None,
+    ) -> None:
+        self.name = name
+        self.opponent = opponent
+        self.why = why
+        self.box = box
+        self.theirs = theirs
+        self.ours = ours
+
+
+DIFFERENCES = [
+    Difference(
+        "equal uids",
+        "popa3d",
+        "two messages can get one uid; RFC 1939 says that uids differ",
+        FROM + b"A: b\n\n1\n\n" + FROM + b"A: b\n\n2\n\n",
+        [(11, NONE), (11, NONE)],
+        [(11, NONE), (11, NONE + "-*")],
+    ),
+    Difference(
+        "last line without end",
+        "popa3d",
+        "one octet fewer is announced than is sent; RFC 1939 says that sizes are right",
+        FROM + b"A: b\n\nend",
+        [(12, NONE)],
+        [(13, NONE)],
+    ),
+    Difference(
+        "CR LF in the file",
+        "popa3d",
+        "it counts three octets and is sent as CR CR LF; lines end in CR LF on the wire",
+        FROM + b"A: b\n\nbody\r\n\n",
+        [(15, NONE)],
+        [(14, NONE)],
+    ),
+    Difference(
+        "equal stored uids",
+        "mailutils",
+        "two messages with one X-UIDL get one uid; RFC 1939 says that uids differ",
+        FROM + b"X-UIDL: abc\n\n1\n\n" + FROM + b"X-UIDL: abc\n\n2\n\n",
+        [(18, "abc"), (18, "abc")],
+        [(18, "abc"), (18, "abc-*")],
+    ),
+    Difference(
+        "a stored uid with blanks",
+        "mailutils",
+        "it is given as it is; RFC 1939 knows no blanks in uids",
+        FROM + b"X-UIDL: a b\n\n1\n\n",
+        [(18, "a b")],
+        [(18, md5(b"X-UIDL: a b\n\n1\n").hexdigest() + ".*")],
+    ),
+    Difference(
+        "quoted From_ lines",
+        "mailutils",
+        "a > is taken off, which changes signed text, and sizes; nothing is unquoted here",
+        FROM + b"A: b\n\n>From here\n\n",
+        [(19, "*")],
+        [(20, "*")],
+    ),
+    Difference(
+        "a message without body",
+        "mailutils",
+        "it becomes one with the message that follows it; two are two",
+        FROM + b"A: b\n\n" + FROM + b"A: c\n\nbody\n\n",
+        [(67, "*")],
+        [(8, "*"), (14, "*")],
+    ),
+    Difference(
+        "a header line that is no field",
+        "mailutils",
+        "a : is put into it, or the header ends there; what lies in the file is what is sent",
+        FROM + b"A: b\nFrom here on\nC: d\n\nbody\n\n",
+        [(36, "*")],
+        [(34, "*")],
+    ),
+]

@@ -1,0 +1,25 @@
+"""Whole sessions, word for word, as each personality's manual and clients have them (tests/transcripts)."""
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from tests.session.talking import Talk
+
+TRANSCRIPTS = sorted((Path(__file__).resolve().parent.parent / "transcripts").glob("*/*.txt"))
+
+
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_session_goes_word_for_word_as_the_transcript(path):
+    rows = [row for row in path.read_text(encoding="utf-8").splitlines() if row and not row.startswith("#")]
+    script = "".join(row[3:] + "\r\n" for row in rows if row.startswith("C: "))
+    expected = [row[3:] for row in rows if row.startswith("S:")]
+    said = [line.decode("ascii") for line in Talk(script.encode(), stamp="", host="myhost").lines]
+    assert len(said) == len(expected)
+    for line, pattern in zip(said, expected, strict=True):
+        assert line == pattern or (pattern.endswith("*") and fnmatchcase(line, pattern))
+
+
+def test_there_are_transcripts():
+    assert TRANSCRIPTS
