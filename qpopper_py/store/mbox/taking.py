@@ -74,6 +74,7 @@ def _take(path: str, owner: int, temp: str, drop: int, redo: "Redo", lock: "Mail
                 raise MaildropUnusable(f"{temp}: of another kind of mailbox than {path}; {ADVICE}")
             Taking(path, fd, temp, drop, redo, lock.refresh).start()
     finally:
+        redo.close()
         os.close(fd)
 
 
@@ -232,8 +233,6 @@ class Taking:
                 f"{self.path}: {said(why)} while {self.temp} was taken in front of it, then {said(worse)}; "
                 f"{self.redo.path} has what it takes to undo that, which is done when the mailbox is next opened"
             ) from why
-        finally:
-            self.redo.close()
 
     def _note(self, phase: str) -> None:
         self.fields["phase"] = phase

@@ -17,7 +17,7 @@ from qpopper_py.store.mbox.redo import Redo
 from qpopper_py.store.mbox.taking import take
 from tests.store.boxes import message
 
-from .crash import ERRORS, Killed, Replay, Watch, lay
+from .crash import ERRORS, Replay, Watch, killable, lay
 
 LONG = bool(os.environ.get("ROUNDS"))
 OWNER = os.geteuid()
@@ -102,22 +102,16 @@ class Case:
 
     def run(self, watch):
         """Make the change; MaildropTrouble."""
-        try:
-            with watch.standing():
-                self.change()
-        except Killed:
-            pass
+        with killable(), watch.standing():
+            self.change()
         return watch
 
     def recover(self, watch=None):
         """What the next session does before it looks at the mailbox."""
         reports = []
-        try:
-            with (watch or Watch()).standing():
-                recover(self.box, OWNER, [self.redo()], NoLock(), reports.append)
-                self.once_more(reports.append)
-        except Killed:
-            pass
+        with killable(), (watch or Watch()).standing():
+            recover(self.box, OWNER, [self.redo()], NoLock(), reports.append)
+            self.once_more(reports.append)
         assert not any("it is now" in line for line in reports), reports
 
     def once_more(self, report):
