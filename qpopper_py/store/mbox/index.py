@@ -18,8 +18,8 @@ import time
 
 from qpopper_py.errors import MaildropError
 from qpopper_py.store.mbox.index_file import COLUMNS, IndexFile, Kept
-from qpopper_py.store.mbox.scan import DIGEST, Layout, boundaries, header, header_hash, scan
-from qpopper_py.store.mbox.snapshot import Identity, identity
+from qpopper_py.store.mbox.scan import DIGEST, Layout, boundaries, first_edited, scan
+from qpopper_py.store.mbox.snapshot import TICK, Identity, identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from qpopper_py.store.mbox.from_line import Rule
     from qpopper_py.store.mbox.moved import Change
 
-TICK, COARSE = 10_000_000, 2_000_000_000  # ns between two stamps that must differ: of a kernel's clock; of FAT's
+COARSE = 2_000_000_000  # ns between two stamps of FAT's
 UNASKED = " "
 SAMPLE = 32  # headers of a grown mailbox that are looked at
 
@@ -154,7 +154,7 @@ def _same_headers(fd: int, layout: Layout) -> bool:
     """Have the first row, the last, and some between the header that is known?  MaildropChanged: the file ends."""
     last = len(layout) - 1
     rows = {last, *range(0, last, max(1, last // SAMPLE))}
-    return all(header_hash(header(fd, layout, row)) == layout.digest(row) for row in rows)
+    return first_edited(fd, layout, rows) < 0
 
 
 def extended(layout: Layout, tail: Layout) -> Layout:

@@ -21,7 +21,7 @@ from qpopper_py.store.mbox.from_line import FUZZ, LONGEST, MMDF, STRICT
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from qpopper_py.store.mbox.from_line import Judge, Rule
 
@@ -113,6 +113,19 @@ def header(fd: int, layout: Layout, row: int) -> bytes:
     """From_ line and header of a row, at most LOOK octets."""
     start = layout.starts[row]
     return read_at(fd, min(layout.bodies[row] - start, LOOK), start)
+
+
+def first_edited(fd: int, layout: Layout, rows: "Iterable[int]") -> int:
+    """The first of ``rows`` whose header has not the hash that is known; -1: all have.  MaildropChanged, as read_at."""
+    from hashlib import blake2b
+
+    starts, bodies, digests = layout.starts, layout.bodies, layout.digests
+    for row in rows:  # thousands, in an expunge: one step less is a millisecond
+        start = starts[row]
+        head = read_at(fd, min(bodies[row] - start, LOOK), start)
+        if blake2b(head, digest_size=DIGEST).digest() != digests[row * DIGEST : row * DIGEST + DIGEST]:
+            return row
+    return -1
 
 
 def header_hash(head: bytes) -> bytes:
@@ -378,14 +391,14 @@ def boundaries(fd: int, starts: "array[int]", texts: "array[int]") -> "array[int
     return lines
 
 
-def first_lost(fd: int, layout: Layout) -> int:
-    """Offset of the first known separator that is none any more; -1: all are."""
-    if boundaries(fd, layout.starts, layout.texts) == layout.lines:
+def first_lost(fd: int, layout: Layout, first: int = 0) -> int:
+    """Offset of the first known separator, of row ``first`` and those behind it, that is none any more; -1: all are."""
+    if boundaries(fd, layout.starts[first:], layout.texts[first:]) == layout.lines[first:]:
         return -1
     rule = layout.rule
     judge = rule.judge()
     empty = (b"\n\n", b"\n\r\n") if rule.empty != rb"\n\n" else (b"\n\n",)
-    for row in range(len(layout)):
+    for row in range(first, len(layout)):
         start, text = layout.starts[row], layout.texts[row]
         back = min(BACK, start) if row else 0
         seen = read_at(fd, back + text - start, start - back)

@@ -8,14 +8,17 @@ an append is accepted, after a look under the lock at every known boundary.
 import errno
 import os
 import stat
+import sys
 import time
 
 from qpopper_py.errors import MaildropChanged, MaildropUnusable
 from qpopper_py.store.mbox.from_line import STRICT
-from qpopper_py.store.mbox.scan import first_lost, header, header_hash, scan, tail_of
+from qpopper_py.store.mbox.scan import first_edited, first_lost, scan, tail_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from qpopper_py.store.lock import MaildropLock
     from qpopper_py.store.mbox.from_line import Rule
     from qpopper_py.store.mbox.index import Index
@@ -23,9 +26,22 @@ if TYPE_CHECKING:
 
 OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 CLOSED = (errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
-TICK = 0.01  # seconds: the coarsest clock of a kernel (100 Hz) that stamps files in nanoseconds
+CLOCK_REALTIME_COARSE = 5  # clock_gettime(2): the clock that stamps files
 
 Identity = tuple[int, int, int, int, int]
+
+
+def tick() -> int:
+    """Nanoseconds after which a file's stamp must differ, where stamps are in nanoseconds: a quarter over the
+    kernel's tick; 10 ms, the longest that there is (100 Hz), where it does not tell.
+    """
+    try:
+        return int(time.clock_getres(CLOCK_REALTIME_COARSE) * 1.25e9) if sys.platform == "linux" else 10_000_000
+    except OSError:
+        return 10_000_000
+
+
+TICK = tick()
 
 
 def identity(state: os.stat_result) -> Identity:
@@ -40,9 +56,10 @@ def settled(fd: int) -> Identity:
     """
     state = os.fstat(fd)
     whole = state.st_ctime_ns % 1_000_000_000 == 0 and state.st_mtime_ns % 1_000_000_000 == 0
-    left = state.st_ctime_ns / 1e9 + (1.0 if whole else TICK) - time.time()
-    if 0 < left <= 1:
-        time.sleep(left)
+    second = 1_000_000_000
+    left = state.st_ctime_ns + (second if whole else TICK) - time.time_ns()
+    if 0 < left <= second:
+        time.sleep(left / 1e9)
     return identity(os.fstat(fd))
 
 
@@ -125,13 +142,13 @@ class Snapshot:
             self._grown(now)
             self._boundaries()
             if row >= 0:
-                self._same_header(row)
+                self._same_headers((row,))
             self.known = now
 
     def check_message(self, row: int) -> None:
         """``check``, and that the message's header is the one that was scanned."""
         self.check()
-        self._same_header(row)
+        self._same_headers((row,))
 
     def find_again(self, fd: int, rows: "list[int]") -> "list[int]":
         """Where ``rows`` (ascending) lie by now, though other sessions have expunged; to be called as ``confirm`` is.
@@ -169,9 +186,8 @@ class Snapshot:
             if not self.layout.same_from(first, again):
                 raise MaildropChanged(f"{self.path}: was edited under the session")
             return  # boundaries and headers are among what is the same
-        self._boundaries()
-        for row in rows:
-            self._same_header(row)
+        self._boundaries(rows[0])
+        self._same_headers(rows)
 
     def cuts(self, fd: int, rows: "list[int]") -> "list[tuple[int, int]]":
         """The ranges of the file that go with ``rows`` (ascending, confirmed), those that touch made one."""
@@ -196,12 +212,13 @@ class Snapshot:
         if now != self.known and now[2] <= self.known[2]:
             raise MaildropChanged(f"{self.path}: was rewritten under the session")
 
-    def _boundaries(self) -> None:
-        """Every known separator still is one."""
-        offset = first_lost(self.fd, self.layout)
+    def _boundaries(self, first: int = 0) -> None:
+        """Every known separator, from row ``first`` on, still is one."""
+        offset = first_lost(self.fd, self.layout, first)
         if offset >= 0:
             raise MaildropChanged(f"{self.path}: no message begins at offset {offset} any more")
 
-    def _same_header(self, row: int) -> None:
-        if header_hash(header(self.fd, self.layout, row)) != self.layout.digest(row):
+    def _same_headers(self, rows: "Iterable[int]") -> None:
+        row = first_edited(self.fd, self.layout, rows)
+        if row >= 0:
             raise MaildropChanged(f"{self.path}: the message at offset {self.layout.starts[row]} was edited")
