@@ -16,7 +16,8 @@ import stat
 from qpopper_py.errors import MaildropError
 from qpopper_py.store.bulletin_numbers import known_before
 from qpopper_py.store.bulletin_text import copy_of
-from qpopper_py.store.mbox.scan import read_at, scan
+from qpopper_py.store.mbox.layout import read_at
+from qpopper_py.store.mbox.scan import scan
 from qpopper_py.store.posting import Nowhere, open_drop
 from qpopper_py.store.state import Record
 

@@ -6,7 +6,8 @@ import time
 from qpopper_py.errors import MaildropTrouble
 from qpopper_py.store import disk
 from qpopper_py.store.lock import MaildropLock
-from qpopper_py.store.mbox.scan import read_at, skip_leading
+from qpopper_py.store.mbox.layout import read_at
+from qpopper_py.store.mbox.scan import skip_leading
 from qpopper_py.store.mbox.snapshot import open_mailbox
 from qpopper_py.store.opening import owner_of, parted, what_lies_at
 

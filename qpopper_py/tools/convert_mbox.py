@@ -8,7 +8,7 @@ from qpopper_py.errors import MaildropTrouble, MaildropUnusable
 from qpopper_py.store.disk import sync_folder, write_at
 from qpopper_py.store.lock import MaildropLock
 from qpopper_py.store.mbox.from_line import Rule
-from qpopper_py.store.mbox.scan import read_at
+from qpopper_py.store.mbox.layout import read_at
 from qpopper_py.store.mbox.snapshot import open_mailbox
 from qpopper_py.store.overrides import Overrides, contents, identity
 from qpopper_py.store.state import Record

@@ -16,7 +16,8 @@ from qpopper_py.settings import Settings
 from qpopper_py.store.maildir.names import plain
 from qpopper_py.store.maildir.store import Maildir
 from qpopper_py.store.mbox.from_line import rule
-from qpopper_py.store.mbox.scan import header, scan
+from qpopper_py.store.mbox.layout import header
+from qpopper_py.store.mbox.scan import scan
 from qpopper_py.store.mbox.store import Mbox
 from qpopper_py.store.numbering import NUMBERS
 from qpopper_py.store.opening import open_store, parted, what_lies_at

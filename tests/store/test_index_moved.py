@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from qpopper_py.errors import MaildropUnusable
 from qpopper_py.store.mbox.from_line import RULES
+from qpopper_py.store.mbox.layout import Layout
 from qpopper_py.store.mbox.moved import Change
 from qpopper_py.store.mbox.plan import make
-from qpopper_py.store.mbox.scan import Layout, scan
+from qpopper_py.store.mbox.scan import scan
 
 from .boxes import FROM
 

@@ -7,12 +7,13 @@ from array import array
 
 from qpopper_py.kernel import native
 from qpopper_py.store.mbox.from_line import LONGEST
-from qpopper_py.store.mbox.scan import STEP, Scanner, header, is_internal, read_at
+from qpopper_py.store.mbox.layout import header, read_at
+from qpopper_py.store.mbox.scan import STEP, Scanner, is_internal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qpopper_py.store.mbox.from_line import Rule
-    from qpopper_py.store.mbox.scan import Layout
+    from qpopper_py.store.mbox.layout import Layout
 
 CR_EMPTY, AFTER_EMPTY, KEEPS_EMPTY, NEEDS_MORE = 1, 2, 4, 8  # as in the kernel
 

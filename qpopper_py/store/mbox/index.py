@@ -18,7 +18,8 @@ import time
 
 from qpopper_py.errors import MaildropError
 from qpopper_py.store.mbox.index_file import COLUMNS, IndexFile, Kept
-from qpopper_py.store.mbox.scan import DIGEST, Layout, boundaries, first_edited, scan
+from qpopper_py.store.mbox.layout import DIGEST, Layout, boundaries, first_edited
+from qpopper_py.store.mbox.scan import scan
 from qpopper_py.store.mbox.snapshot import TICK, Identity, identity
 
 TYPE_CHECKING = False

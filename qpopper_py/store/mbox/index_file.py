@@ -16,7 +16,7 @@ import sys
 from binascii import crc32
 
 from qpopper_py import __version__
-from qpopper_py.store.mbox.scan import DIGEST, Layout
+from qpopper_py.store.mbox.layout import DIGEST, Layout
 from qpopper_py.store.mbox.snapshot import Identity
 
 TYPE_CHECKING = False

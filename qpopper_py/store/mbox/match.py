@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from qpopper_py.store.mbox.scan import Layout
+    from qpopper_py.store.mbox.layout import Layout
 
     Mark = tuple[bytes, int]
 

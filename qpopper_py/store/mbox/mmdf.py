@@ -5,7 +5,8 @@ broke off), the next message's first line ends the message too.
 """
 
 from qpopper_py.store.mbox.from_line import strict
-from qpopper_py.store.mbox.scan import Scanner, line_at, read_at, skip_leading
+from qpopper_py.store.mbox.layout import read_at
+from qpopper_py.store.mbox.scan import Scanner, line_at, skip_leading
 
 
 class MmdfScanner(Scanner):

@@ -7,7 +7,8 @@ where they lie now, each by itself.  The result is what a scan of the whole file
 from bisect import bisect_left
 
 from qpopper_py.errors import MaildropChanged
-from qpopper_py.store.mbox.scan import DIGEST, Layout, boundaries, header, is_internal, scan
+from qpopper_py.store.mbox.layout import DIGEST, Layout, boundaries, header
+from qpopper_py.store.mbox.scan import is_internal, scan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ place that it goes to, so the result can be written over the file from front to 
 import os
 
 from qpopper_py.errors import MaildropChanged
-from qpopper_py.store.mbox.scan import read_at
+from qpopper_py.store.mbox.layout import read_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import time
 
 from qpopper_py.errors import MaildropChanged, MaildropUnusable
 from qpopper_py.store.mbox.from_line import STRICT
-from qpopper_py.store.mbox.scan import first_edited, first_lost, scan, tail_of
+from qpopper_py.store.mbox.layout import first_edited
+from qpopper_py.store.mbox.scan import first_lost, scan, tail_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from qpopper_py.store.lock import MaildropLock
     from qpopper_py.store.mbox.from_line import Rule
     from qpopper_py.store.mbox.index import Index
-    from qpopper_py.store.mbox.scan import Layout
+    from qpopper_py.store.mbox.layout import Layout
 
 OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 CLOSED = (errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)

@@ -4,15 +4,15 @@
 only into what an expunge moves anyway, and only as far as what it removes makes room.
 """
 
-from qpopper_py.store.mbox.scan import LOOK, header
+from qpopper_py.store.mbox.layout import LOOK, header
 from qpopper_py.store.uid_schemes import SCHEMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from qpopper_py.store.mbox.layout import Layout
     from qpopper_py.store.mbox.plan import Edit
-    from qpopper_py.store.mbox.scan import Layout
 
 
 PROBE = b"From x\nX-UIDL: probe\n\n"

@@ -12,8 +12,8 @@ from qpopper_py.store.base import SEEN, Entries, Store
 from qpopper_py.store.crlf import to_crlf
 from qpopper_py.store.mbox.from_line import STRICT
 from qpopper_py.store.mbox.index import Index
+from qpopper_py.store.mbox.layout import read_at
 from qpopper_py.store.mbox.moved import Change
-from qpopper_py.store.mbox.scan import read_at
 from qpopper_py.store.mbox.snapshot import Snapshot, open_mailbox, settled
 from qpopper_py.store.mbox.uids import Assignment, Rows, assign
 from qpopper_py.store.mbox.upkeep import Upkeep
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from qpopper_py.store.lock import MaildropLock
     from qpopper_py.store.mbox.from_line import Rule
+    from qpopper_py.store.mbox.layout import Layout
     from qpopper_py.store.mbox.plan import Edit
-    from qpopper_py.store.mbox.scan import Layout
 
 PIECE = 128 << 10  # octets read from the file at a time
 

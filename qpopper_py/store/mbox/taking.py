@@ -17,8 +17,8 @@ import os
 from qpopper_py.errors import MaildropBusy, MaildropTrouble, MaildropUnusable
 from qpopper_py.store import disk
 from qpopper_py.store.mbox.compact import said
+from qpopper_py.store.mbox.layout import read_at
 from qpopper_py.store.mbox.plan import size_of
-from qpopper_py.store.mbox.scan import read_at
 from qpopper_py.store.mbox.snapshot import open_mailbox
 from qpopper_py.store.mbox.tempdrop import ADVICE, claim, kind_of, open_drop
 

@@ -6,8 +6,9 @@ import os
 import stat
 
 from qpopper_py.errors import MaildropBusy, MaildropUnusable
+from qpopper_py.store.mbox.layout import read_at
 from qpopper_py.store.mbox.plan import size_of
-from qpopper_py.store.mbox.scan import read_at, skip_leading
+from qpopper_py.store.mbox.scan import skip_leading
 from qpopper_py.store.mbox.snapshot import OPEN
 
 ADVICE = "look into it, then give it to the user, or move it away, or set tempdrop.name to nothing"

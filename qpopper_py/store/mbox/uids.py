@@ -12,7 +12,7 @@ seen though it may not have fetched this one: what the old server gave, where it
 that are alike to the last octet the suffixes move up.  Nobody else is renamed.
 """
 
-from qpopper_py.store.mbox.scan import LOOK, Layout, header, read_at
+from qpopper_py.store.mbox.layout import LOOK, Layout, header, read_at
 from qpopper_py.store.numbering import bases, ours, told
 from qpopper_py.store.overrides import Overrides, contents, identity, is_uid
 from qpopper_py.store.uid_schemes import SCHEMES
