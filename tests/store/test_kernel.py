@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from qpopper_py import kernel
 from qpopper_py.errors import MaildropUnusable
-from qpopper_py.store.mbox import fast, scan
+from qpopper_py.store.mbox import fast, layout, scan
 from qpopper_py.store.mbox.from_line import RULES, Rule
 
 from .boxes import FROM, message
@@ -103,12 +103,12 @@ def outcome(kind, folder, data, rule, step, longest):
         file.write(data)
     fd = os.open(path, os.O_RDONLY)
     try:
-        layout = kind(fd, path, scan.Layout(0, len(data), rule), step, longest).run()
+        found = kind(fd, path, layout.Layout(0, len(data), rule), step, longest).run()
     except MaildropUnusable as why:
         return str(why)
     finally:
         os.close(fd)
-    return {name: getattr(layout, name) for name in scan.Layout.__slots__}
+    return {name: getattr(found, name) for name in layout.Layout.__slots__}
 
 
 @settings(deadline=None)  # the disk is waited for
@@ -136,11 +136,13 @@ def test_every_step_finds_the_same(native, folder, monkeypatch, rule):
 
 
 def test_a_header_of_any_length_has_the_hash_of_blake2b(native, folder, monkeypatch):
-    heads = [FROM + b"X: " + b"y" * length + b"\n\n" for length in [*range(300), scan.LOOK - 50, scan.LOOK, 3 << 20]]
+    heads = [
+        FROM + b"X: " + b"y" * length + b"\n\n" for length in [*range(300), layout.LOOK - 50, layout.LOOK, 3 << 20]
+    ]
     monkeypatch.setattr(fast, "native", native)
     data = b"".join(heads)
     found = outcome(fast.FastScanner, folder, data, RULES["strict"], scan.STEP, scan.LONGEST)
-    made = b"".join(hashlib.blake2b(head[: scan.LOOK], digest_size=16).digest() for head in heads)
+    made = b"".join(hashlib.blake2b(head[: layout.LOOK], digest_size=16).digest() for head in heads)
     assert found["digests"] == made
 
 
@@ -155,8 +157,8 @@ def test_boundaries_are_the_crcs_of_zlib(native, folder, offsets):
     try:
         lines = array("I", native.boundaries(fd, starts, texts))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(scan, "native", None)
-            assert scan.boundaries(fd, starts, texts) == lines
+            patch.setattr(layout, "native", None)
+            assert layout.boundaries(fd, starts, texts) == lines
     finally:
         os.close(fd)
     expected = [

@@ -15,6 +15,7 @@ from qpopper_py.store.opening import open_store
 from qpopper_py.tools import command, import_uids
 from qpopper_py.tools.uid_lists import KINDS, Given, courier, cyrus, dovecot, kind_of, listing
 from qpopper_py.tools.uid_match import by_order
+from tests.harness import open_folder
 
 USER = "nobody-of-this-name"
 FROM = b"From a@example.org Wed Dec  2 05:53:22 1992\n"
@@ -341,21 +342,20 @@ def test_where_all_sizes_differ_every_message_that_is_left_is_found(count, gone,
 
 
 @pytest.mark.root
-def test_the_command_does_it_as_the_mailboxs_user(tmp_path, capfd):
+def test_the_command_does_it_as_the_mailboxs_user(capfd):
     """Root reads the list; the mailbox and the table are the user's."""
     import pwd
 
     user = pwd.getpwnam("nobody")
-    for above in (tmp_path, *list(tmp_path.parents)[:2]):
-        above.chmod(0o755)
-    place = mbox(tmp_path)
-    os.chown(tmp_path / "box", user.pw_uid, user.pw_gid)
-    (tmp_path / "list").write_text("1 a\n2 b\n3 c\n")
-    line = ["import-uids", "--config", "none", "--set", f"state_dir={tmp_path}/state", "--set", "locks.dotlock=try"]
-    assert command.main([*line, place, str(tmp_path / "list")]) == 0
-    assert "3 of 3 messages get" in capfd.readouterr().out
-    found = list((tmp_path / "state").rglob("overrides"))
-    assert [path.stat().st_uid for path in found] == [user.pw_uid]
+    with open_folder() as folder:
+        place = mbox(folder)
+        os.chown(folder / "box", user.pw_uid, user.pw_gid)
+        (folder / "list").write_text("1 a\n2 b\n3 c\n")
+        line = ["import-uids", "--config", "none", "--set", f"state_dir={folder}/state", "--set", "locks.dotlock=try"]
+        assert command.main([*line, place, str(folder / "list")]) == 0
+        assert "3 of 3 messages get" in capfd.readouterr().out
+        found = list((folder / "state").rglob("overrides"))
+        assert [path.stat().st_uid for path in found] == [user.pw_uid]
 
 
 def test_a_mailbox_or_list_that_is_not_there_is_said_to_be(tmp_path, capsys):
