@@ -48,6 +48,9 @@ class Digest:
         return Digest(user, self.stamp, self.digest)
 
 
+Credential = Password | Digest
+
+
 class Challenge:
     """What the client must be sent before its next step (RFC 4422 section 3), not yet in base64."""
 

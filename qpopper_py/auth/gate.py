@@ -15,8 +15,7 @@ empty passwords cost one password hash or digest like all others.
 
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Challenge, Digest, Malformed, Password
-from qpopper_py.auth.mechanisms.apop import Apop
-from qpopper_py.auth.mechanisms.plain import Plain
+from qpopper_py.auth.mechanisms import TABLE, load
 from qpopper_py.auth.names import canonical
 from qpopper_py.errors import CredentialStoreError, MissingLibrary
 from qpopper_py.events import Trouble
@@ -25,6 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from qpopper_py.auth.credentials import Credential
+    from qpopper_py.auth.mechanisms import Mechanism
     from qpopper_py.auth.policy import Policy
     from qpopper_py.auth.sources import Directory, Source
     from qpopper_py.events import Event, Facts
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Account", "Challenge", "Denied", "Exchange", "Gate"]
 
-MECHANISMS: "dict[str, type[Plain | Apop]]" = {"PLAIN": Plain, "APOP": Apop}
+MECHANISMS = {row.name: row for row in TABLE}
 
 
 class Exchange:
@@ -40,9 +41,9 @@ class Exchange:
 
     __slots__ = ("_facts", "_gate", "_mechanism")
 
-    def __init__(self, gate: "Gate", mechanism: Plain | Apop, facts: "Facts") -> None:
+    def __init__(self, gate: "Gate", mechanism: "Mechanism", facts: "Facts") -> None:
         self._gate = gate
-        self._mechanism: Plain | Apop | None = mechanism
+        self._mechanism: Mechanism | None = mechanism
         self._facts = facts
 
     def step(self, data: bytes) -> Challenge | Account | Denied:
@@ -79,6 +80,8 @@ class Gate:
         """Load now what the first check would load: for a service that forks for every connection."""
         from qpopper_py.auth import authdb, crypt, nss, schemes, secretbox, shadow  # noqa: F401  # imported late
 
+        for row in TABLE:
+            load(row.made.partition(".")[0])
         try:
             self._furnish()
             nss.row("root")
@@ -89,7 +92,14 @@ class Gate:
 
     def begin(self, mechanism: str, facts: "Facts") -> Exchange:
         """Raises KeyError: no such mechanism."""
-        return Exchange(self, MECHANISMS[mechanism](facts), facts)
+        return Exchange(self, MECHANISMS[mechanism].make(facts, self._settings), facts)
+
+    def mechanisms(self, facts: "Facts") -> "tuple[str, ...]":
+        """Names of the SASL mechanisms that can succeed on this connection now, in the order of the table."""
+        offered = self._settings.auth_mechanisms
+        rows = [row for row in TABLE if row.sasl and (not offered or row.name in offered) and row.fits(facts)]
+        kinds = self._ready()
+        return tuple(row.name for row in rows if row.kind in kinds)
 
     def check(self, user: bytes, password: bytes, facts: "Facts") -> Account | Denied:
         """PLAIN in one step."""
@@ -97,7 +107,7 @@ class Gate:
         assert not isinstance(verdict, Challenge)  # the message is never empty
         return verdict
 
-    def judge(self, credential: Password | Digest, facts: "Facts") -> Account | Denied:
+    def judge(self, credential: "Credential", facts: "Facts") -> Account | Denied:
         """What the sources say, and the policy; see the top of this file."""
         given = credential.user
         try:
@@ -116,7 +126,7 @@ class Gate:
         self._audit(denied, type(why), facts)
         return denied
 
-    def _ask(self, credential: Password | Digest, facts: "Facts") -> Account | Denied:
+    def _ask(self, credential: "Credential", facts: "Facts") -> Account | Denied:
         try:
             credential = credential.named(canonical(credential.user, self._settings))
         except ValueError as why:
@@ -125,13 +135,27 @@ class Gate:
             return _nobody(credential, "empty password")
         return self._furnish().judge(self._vouched(credential, facts), facts)
 
-    def _vouched(self, credential: Password | Digest, facts: "Facts") -> Account | Denied:
+    def _vouched(self, credential: "Credential", facts: "Facts") -> Account | Denied:
         for source in self._sources:
             if isinstance(credential, source.kinds):
                 verdict = source.vouch(credential, facts)
                 if verdict is not None:
                     return verdict
         return _nobody(credential, "no APOP entry" if isinstance(credential, Digest) else "unknown user")
+
+    def _ready(self) -> "set[type[Credential]]":
+        """Kinds of credential that some source can judge now.  One that cannot be read says so at the login."""
+        try:
+            self._furnish()
+        except (CredentialStoreError, MissingLibrary):
+            return {Password}
+        kinds: set[type[Credential]] = set()
+        for source in self._sources:
+            try:
+                kinds.update(source.ready())
+            except (CredentialStoreError, MissingLibrary):
+                kinds.add(Password)
+        return kinds
 
     def _furnish(self) -> "Policy":
         """Make sources and policy, once."""
@@ -154,7 +178,7 @@ class Gate:
         self._emit(Trouble(None, what, "warning"))
 
 
-def _nobody(credential: Password | Digest, why: str) -> Denied:
+def _nobody(credential: "Credential", why: str) -> Denied:
     """Do for a credential that nobody can vouch for the work that others cost, and refuse it."""
     if isinstance(credential, Password):
         from qpopper_py.auth import crypt

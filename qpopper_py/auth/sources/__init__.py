@@ -5,7 +5,7 @@ A source that knows accounts is a :class:`Directory`: another source may vouch f
 """
 
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Digest, Password
+from qpopper_py.auth.credentials import Credential
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 
     from qpopper_py.events import Facts
 
-Credential = Password | Digest
-
 
 class Source:
     """The interface.  ``credential.user`` has passed the checks of :mod:`qpopper_py.auth.names`."""
 
     name = ""
     kinds: "tuple[type[Credential], ...]" = ()
+
+    def ready(self) -> "tuple[type[Credential], ...]":
+        """Those of ``kinds`` that can pass now: an empty database lets nobody in.  Raises CredentialStoreError."""
+        return self.kinds
 
     def vouch(self, credential: Credential, facts: "Facts") -> Account | Denied | None:
         """The account, or the final refusal, or None: not mine, ask the next.

@@ -17,9 +17,9 @@ import pwd
 
 from qpopper_py.auth import crypt, passwdfile
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Password
+from qpopper_py.auth.credentials import Credential, Password
 from qpopper_py.auth.maildrops import expand
-from qpopper_py.auth.sources import Credential, Directory
+from qpopper_py.auth.sources import Directory
 from qpopper_py.errors import CredentialStoreError, MissingLibrary
 
 TYPE_CHECKING = False

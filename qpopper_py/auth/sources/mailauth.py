@@ -12,8 +12,8 @@ import os
 
 from qpopper_py.auth import crypt
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Digest, Password
-from qpopper_py.auth.sources import Credential, Source, known
+from qpopper_py.auth.credentials import Credential, Digest, Password
+from qpopper_py.auth.sources import Source, known
 from qpopper_py.errors import CredentialStoreError
 
 TYPE_CHECKING = False
@@ -54,6 +54,14 @@ class MailAuth(Source):
         if isinstance(account, Account):
             account.source = self.name
         return account
+
+    def ready(self) -> "tuple[type[Credential], ...]":
+        path = self._settings.mailauth_database
+        if not path:
+            return ()
+        from qpopper_py.auth.authdb import has_apop_entries
+
+        return self.kinds if has_apop_entries(path) else (Password,)
 
     def _open(self) -> "AuthDb | None":
         """None: the settings name no database.  One whose file is missing has no entries."""
