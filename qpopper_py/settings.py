@@ -169,7 +169,18 @@ class Settings:
         "auth.mechanisms",
         (),
         "the SASL mechanisms that AUTH offers, of those that can succeed; empty: all of them",
-        ["PLAIN", "LOGIN"],
+        [
+            "SCRAM-SHA-256-PLUS",
+            "SCRAM-SHA-1-PLUS",
+            "SCRAM-SHA-256",
+            "SCRAM-SHA-1",
+            "CRAM-MD5",
+            "PLAIN",
+            "LOGIN",
+        ],
+    )
+    auth_scram_iterations = Whole(
+        "auth.scram_iterations", 4096, "how often SCRAM hashes a secret, on both sides (RFC 7677)", 4096, 1_000_000
     )
     auth_refusal_delay = Seconds(
         "auth.refusal_delay", 2, "a refused login is answered this long after it was asked, whatever the reason", 0, 60

@@ -14,9 +14,10 @@ empty passwords cost one password hash or digest like all others.
 """
 
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Challenge, Digest, Malformed, Password
+from qpopper_py.auth.credentials import Challenge, Malformed, Password, Proof, WhichSalt
 from qpopper_py.auth.mechanisms import TABLE, load
 from qpopper_py.auth.names import canonical
+from qpopper_py.auth.scram import derived, key
 from qpopper_py.errors import CredentialStoreError, MissingLibrary
 from qpopper_py.events import Trouble
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from qpopper_py.auth.credentials import Credential
     from qpopper_py.auth.mechanisms import Mechanism
     from qpopper_py.auth.policy import Policy
+    from qpopper_py.auth.scram import Salting
     from qpopper_py.auth.sources import Directory, Source
     from qpopper_py.events import Event, Facts
     from qpopper_py.settings import Settings
@@ -39,26 +41,38 @@ MECHANISMS = {row.name: row for row in TABLE}
 class Exchange:
     """One attempt by one mechanism.  After the verdict it is over."""
 
-    __slots__ = ("_facts", "_gate", "_mechanism")
+    __slots__ = ("_facts", "_gate", "_mechanism", "_verdict")
 
     def __init__(self, gate: "Gate", mechanism: "Mechanism", facts: "Facts") -> None:
         self._gate = gate
         self._mechanism: Mechanism | None = mechanism
         self._facts = facts
+        self._verdict: Account | Denied | None = None  # reached, but the client hears the mechanism's last word first
 
     def step(self, data: bytes) -> Challenge | Account | Denied:
         """The answer to the client's next message.  Raises RuntimeError after the verdict."""
-        if self._mechanism is None:
+        mechanism = self._mechanism
+        if mechanism is None:
             raise RuntimeError("the exchange is over")
-        try:
-            said = self._mechanism.step(data)
-        except Malformed as why:
-            self._mechanism = None
-            return self._gate.malformed(why, self._facts)
+        said = self._verdict or self._said(mechanism, data)
         if isinstance(said, Challenge):
             return said
-        self._mechanism = None
-        return self._gate.judge(said, self._facts)
+        last = None if self._verdict else mechanism.last_word(said)
+        if last is None:
+            self._mechanism = None
+            return said
+        self._verdict = said
+        return last
+
+    def _said(self, mechanism: "Mechanism", data: bytes) -> Challenge | Account | Denied:
+        try:
+            said = mechanism.step(data)
+        except Malformed as why:
+            return self._gate.malformed(why, self._facts)
+        if isinstance(said, WhichSalt):
+            salting = self._gate.salting(said, self._facts)
+            return salting if isinstance(salting, Denied) else mechanism.told(salting)
+        return said if isinstance(said, Challenge) else self._gate.judge(said, self._facts)
 
 
 class Gate:
@@ -99,7 +113,9 @@ class Gate:
         offered = self._settings.auth_mechanisms
         rows = [row for row in TABLE if row.sasl and (not offered or row.name in offered) and row.fits(facts)]
         kinds = self._ready()
-        return tuple(row.name for row in rows if row.kind in kinds)
+        if not self._salts():
+            rows = [row for row in rows if not issubclass(row.kind, Proof)]
+        return tuple(row.name for row in rows if issubclass(row.kind, tuple(kinds)))
 
     def check(self, user: bytes, password: bytes, facts: "Facts") -> Account | Denied:
         """PLAIN in one step."""
@@ -113,12 +129,29 @@ class Gate:
         try:
             verdict = self._ask(credential, facts)
         except (CredentialStoreError, MissingLibrary) as why:
-            self._emit(Trouble(facts, str(why)))
-            verdict = Denied(given, "could not be checked", temporary=True)
+            verdict = self._unable(given, why, facts)
         if isinstance(verdict, Denied):
             verdict.user = given
         self._audit(verdict, type(credential), facts)
         return verdict
+
+    def _unable(self, user: str, why: Exception, facts: "Facts") -> Denied:
+        """The refusal of whoever cannot be judged."""
+        self._emit(Trouble(facts, str(why)))
+        return Denied(user, "could not be checked", temporary=True)
+
+    def salting(self, asked: WhichSalt, facts: "Facts") -> "Salting | Denied":
+        """How the user's secret is salted; the same for who has none, so that the answer tells nothing."""
+        try:
+            user = canonical(asked.user, self._settings)
+        except ValueError:
+            user = ""  # nobody's, but the answer is as for all
+        try:
+            self._furnish()
+            found = [source.salting(user, asked.method) for source in self._sources] if user else []
+            return next(filter(None, found), None) or derived(user or asked.user, asked.method, self._settings)
+        except (CredentialStoreError, MissingLibrary) as why:
+            return self._unable(asked.user, why, facts)
 
     def malformed(self, why: Malformed, facts: "Facts") -> Denied:
         """The refusal of a message that is not of its mechanism's form."""
@@ -141,7 +174,7 @@ class Gate:
                 verdict = source.vouch(credential, facts)
                 if verdict is not None:
                     return verdict
-        return _nobody(credential, "no APOP entry" if isinstance(credential, Digest) else "unknown user")
+        return _nobody(credential, credential.absent)
 
     def _ready(self) -> "set[type[Credential]]":
         """Kinds of credential that some source can judge now.  One that cannot be read says so at the login."""
@@ -156,6 +189,13 @@ class Gate:
             except (CredentialStoreError, MissingLibrary):
                 kinds.add(Password)
         return kinds
+
+    def _salts(self) -> bool:
+        """Whether SCRAM has the key that it needs.  --check-config says why it has not."""
+        try:
+            return bool(key(self._settings))
+        except CredentialStoreError:
+            return False
 
     def _furnish(self) -> "Policy":
         """Make sources and policy, once."""
@@ -180,12 +220,5 @@ class Gate:
 
 def _nobody(credential: "Credential", why: str) -> Denied:
     """Do for a credential that nobody can vouch for the work that others cost, and refuse it."""
-    if isinstance(credential, Password):
-        from qpopper_py.auth import crypt
-
-        crypt.waste(credential.secret)
-    else:
-        from hashlib import md5
-
-        md5(credential.stamp.encode("utf-8", "surrogateescape") + credential.digest, usedforsecurity=False).hexdigest()
+    credential.waste()
     return Denied(credential.user, why)

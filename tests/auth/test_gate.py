@@ -355,8 +355,12 @@ class TestLogin:
 class TestOffered:
     """Each mechanism is announced only where it can succeed."""
 
-    def test_passwords_can_be_asked_for_in_two_ways(self, gate: Gate, facts: Facts) -> None:
-        assert gate.mechanisms(facts) == ("PLAIN", "LOGIN")
+    def test_the_strongest_come_first(self, gate: Gate, facts: Facts) -> None:
+        """The fixture's accounts file holds a clear password, which every mechanism can be answered with."""
+        assert gate.mechanisms(facts) == ("SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN")
+
+    def test_hashes_answer_passwords_alone(self, configure: Callable[..., Settings], facts: Facts) -> None:
+        assert Gate(configure(auth_sources="unix"), lambda event: None).mechanisms(facts) == ("PLAIN", "LOGIN")
 
     def test_a_setting_leaves_some_out(self, configure: Callable[..., Settings], facts: Facts) -> None:
         gate = Gate(configure(auth_mechanisms="PLAIN"), lambda event: None)

@@ -1,21 +1,21 @@
 """How a credential is asked for: one file and one row of TABLE for each mechanism.
 
-A mechanism is made of the facts of the connection and the settings, and of nothing else.  It has ``step``, which
-takes the client's next message and returns a Challenge, or the credential that the sources are to judge; Malformed
-is raised for a message that is not of the mechanism's form.  The first message is empty where the client sent no
-initial response (RFC 5034 section 4).
+A mechanism is made of the facts of the connection and the settings, and of nothing else; what it remembers between
+two steps stays with the gate.
 """
 
 import sys
 
-from qpopper_py.auth.credentials import Challenge, Digest, Password
+from qpopper_py.auth.credentials import Digest, Password, Response, Sha1Proof, Sha256Proof
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from qpopper_py.auth.credentials import Credential
+    from qpopper_py.auth.account import Account, Denied
+    from qpopper_py.auth.credentials import Challenge, Credential, WhichSalt
+    from qpopper_py.auth.scram import Salting
     from qpopper_py.events import Facts
     from qpopper_py.settings import Settings
 
@@ -28,9 +28,21 @@ class Mechanism:
     def __init__(self, facts: "Facts", settings: "Settings") -> None:
         """Kept by whoever needs them."""
 
-    def step(self, data: bytes) -> "Challenge | Credential":
-        """Raises Malformed."""
+    def step(self, data: bytes) -> "Challenge | WhichSalt | Credential":
+        """What the client's next message makes: a challenge, a question, or the credential to be judged.
+
+        The first message is empty where the client sent no initial response (RFC 5034 section 4).
+        Raises Malformed: it is not of the mechanism's form.
+        """
         raise NotImplementedError
+
+    def told(self, salting: "Salting") -> "Challenge":
+        """What the answer to a WhichSalt makes."""
+        raise NotImplementedError
+
+    def last_word(self, verdict: "Account | Denied") -> "Challenge | None":  # noqa: ARG002  # of some
+        """What the client is still told, and has to answer, before it hears the verdict."""
+        return None
 
 
 def _anywhere(facts: "Facts") -> bool:  # noqa: ARG001  # rows share one signature
@@ -42,6 +54,18 @@ def load(name: str) -> "ModuleType":
     path = f"{__name__}.{name}"
     __import__(path)
     return sys.modules[path]
+
+
+def bindings(facts: "Facts") -> "dict[str, bytes]":
+    """The channel bindings of RFC 5929 that the connection has, by name."""
+    if facts.tls is None:
+        return {}
+    found = {"tls-unique": facts.tls.unique, "tls-server-end-point": facts.tls.end_point}
+    return {name: data for name, data in found.items() if data}
+
+
+def _bound(facts: "Facts") -> bool:
+    return bool(bindings(facts))
 
 
 class Row:
@@ -75,6 +99,11 @@ class Row:
 
 # In the order in which they are announced: the strongest first.
 TABLE = (
+    Row("SCRAM-SHA-256-PLUS", "scram.Sha256Plus", Sha256Proof, _bound),
+    Row("SCRAM-SHA-1-PLUS", "scram.Sha1Plus", Sha1Proof, _bound),
+    Row("SCRAM-SHA-256", "scram.Sha256", Sha256Proof),
+    Row("SCRAM-SHA-1", "scram.Sha1", Sha1Proof),
+    Row("CRAM-MD5", "cram_md5.CramMd5", Response),
     Row("PLAIN", "plain.Plain", Password),
     Row("LOGIN", "login.Login", Password),
     Row("APOP", "apop.Apop", Digest, sasl=False),
