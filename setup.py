@@ -61,6 +61,7 @@ setup(
             "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             "coverage>=7.6",
+            "scramp>=1.4.5",  # another's SCRAM client, to log in with
             "mypy==2.4.1",
             "ruff==0.17.5",
         ],

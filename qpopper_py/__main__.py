@@ -185,6 +185,7 @@ class House:
     def prepare(self) -> None:
         """Import now what every child would import for itself: it costs each of them milliseconds."""
         import array  # noqa: F401
+        import binascii  # noqa: F401
         import hashlib  # noqa: F401
         import signal  # noqa: F401
 

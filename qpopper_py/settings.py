@@ -165,6 +165,23 @@ class Settings:
         "who vouches for passwords, asked in this order; system is pam where the service has a file, else unix",
         ["mailauth", "system", "pam", "unix", "accounts", "saslauthd"],
     )
+    auth_mechanisms = Names(
+        "auth.mechanisms",
+        (),
+        "the SASL mechanisms that AUTH offers, of those that can succeed; empty: all of them",
+        [
+            "SCRAM-SHA-256-PLUS",
+            "SCRAM-SHA-1-PLUS",
+            "SCRAM-SHA-256",
+            "SCRAM-SHA-1",
+            "CRAM-MD5",
+            "PLAIN",
+            "LOGIN",
+        ],
+    )
+    auth_scram_iterations = Whole(
+        "auth.scram_iterations", 4096, "how often SCRAM hashes a secret, on both sides (RFC 7677)", 4096, 1_000_000
+    )
     auth_refusal_delay = Seconds(
         "auth.refusal_delay", 2, "a refused login is answered this long after it was asked, whatever the reason", 0, 60
     )
@@ -272,6 +289,7 @@ class Settings:
         "envelope sender of XTND XMIT, with %u user; empty: the mailer's own choice, the user who runs it",
     )
     limits_line = Octets("limits.line", 1024, "the longest command line, in octets", 128, 65536)
+    limits_sasl = Octets("limits.sasl", 16 << 10, "the longest line of an AUTH exchange, in octets", 1024, 1 << 20)
     limits_sessions = Whole("limits.sessions", 500, "sessions at once, standalone", 1, 1_000_000)
     limits_xmit_size = Octets("limits.xmit_size", 25 << 20, "the largest message by XTND XMIT")
     limits_xmit_seconds = Seconds("limits.xmit_seconds", 120, "how long the mailer may take for a message", 1)

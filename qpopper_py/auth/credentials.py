@@ -3,49 +3,142 @@
 None of them shows a secret: not in a repr, not by pickling, not in a comparison.
 """
 
+from qpopper_py.auth import scram
 
-class Password:
-    """A name and the password itself, of any octets."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
 
-    __slots__ = ("secret", "user")
 
-    def __init__(self, user: str, secret: bytes) -> None:
+class Credential:
+    """``user``: the name that the client gave, of any octets (:func:`spelled`)."""
+
+    __slots__ = ("user",)
+    absent = "unknown user"  # why it is refused when no source knows the user
+
+    def __init__(self, user: str) -> None:
         self.user = user
-        self.secret = secret
 
     def __repr__(self) -> str:
-        return f"Password({self.user!r}, ***)"
+        return f"{type(self).__name__}({self.user!r}, ***)"
 
     def __reduce__(self) -> str:
-        raise TypeError("a password is not to be pickled")
+        raise TypeError("a credential is not to be pickled")
 
-    def named(self, user: str) -> "Password":
+    def named(self, user: str) -> "Self":
         """The same for the name by which the account is looked up."""
-        return Password(user, self.secret)
+        other = type(self).__new__(type(self))
+        for kind in type(self).__mro__:
+            for slot in getattr(kind, "__slots__", ()):
+                setattr(other, slot, getattr(self, slot))
+        other.user = user
+        return other
+
+    def waste(self) -> None:
+        """Do the work of a check, where there is nothing to check."""
 
 
-class Digest:
+class Password(Credential):
+    """A name and the password itself, of any octets."""
+
+    __slots__ = ("secret",)
+
+    def __init__(self, user: str, secret: bytes) -> None:
+        super().__init__(user)
+        self.secret = secret
+
+    def waste(self) -> None:
+        from qpopper_py.auth import crypt
+
+        crypt.waste(self.secret)
+
+
+class Digest(Credential):
     """RFC 1939 section 7, APOP: MD5 over ``stamp`` (with its angle brackets) and the secret.
 
     ``digest`` is what the client sent, its hexadecimal digits in lower case: 32 octets of text.
     """
 
-    __slots__ = ("digest", "stamp", "user")
+    __slots__ = ("digest", "stamp")
+    absent = "no APOP entry"
 
     def __init__(self, user: str, stamp: str, digest: bytes) -> None:
-        self.user = user
+        super().__init__(user)
         self.stamp = stamp
         self.digest = digest
 
-    def __repr__(self) -> str:
-        return f"Digest({self.user!r}, {self.stamp!r}, ***)"
+    def waste(self) -> None:
+        from hashlib import md5
 
-    def __reduce__(self) -> str:
-        raise TypeError("a digest is not to be pickled")
+        md5(self.stamp.encode("utf-8", "surrogateescape") + self.digest, usedforsecurity=False).hexdigest()
 
-    def named(self, user: str) -> "Digest":
-        """The same for the name by which the account is looked up."""
-        return Digest(user, self.stamp, self.digest)
+
+class Shared(Credential):
+    """What is judged with the clear secret, which client and server share."""
+
+    __slots__ = ()
+    absent = "no secret that can be had back (APOP entry, or {PLAIN} in accounts.file)"
+
+    def proves(self, secret: bytes) -> bool:
+        """Whether the client knows ``secret``."""
+        raise NotImplementedError
+
+    def waste(self) -> None:
+        self.proves(b"nobody's")
+
+
+class Response(Shared):
+    """RFC 2195, CRAM-MD5: HMAC-MD5 of the ``challenge``; ``digest`` in hexadecimal, lower case."""
+
+    __slots__ = ("challenge", "digest")
+
+    def __init__(self, user: str, challenge: bytes, digest: bytes) -> None:
+        super().__init__(user)
+        self.challenge = challenge
+        self.digest = digest
+
+    def proves(self, secret: bytes) -> bool:
+        import hmac
+
+        return hmac.compare_digest(hmac.new(secret, self.challenge, "md5").hexdigest().encode(), self.digest)
+
+
+class Proof(Shared):
+    """RFC 5802, SCRAM: that the client knows the secret, salted as it was told.
+
+    ``signed`` takes the server's own proof once the client's held: the client wants to see it.
+    """
+
+    __slots__ = ("message", "proof", "salting", "signed")
+    method = ""  # the hash, by hashlib's name
+
+    def __init__(self, user: str, salting: scram.Salting, message: bytes, proof: bytes) -> None:
+        """``message``: RFC 5802's AuthMessage."""
+        super().__init__(user)
+        self.salting = salting
+        self.message = message
+        self.proof = proof
+        self.signed = bytearray()
+
+    def proves(self, secret: bytes) -> bool:
+        return self.fits(scram.keys(self.method, secret, self.salting))
+
+    def fits(self, keys: scram.Keys) -> bool:
+        """The same, of keys that were kept in the secret's place."""
+        if not scram.right(self.method, keys.stored, self.message, self.proof):
+            return False
+        self.signed[:] = scram.sign(self.method, keys.server, self.message)
+        return True
+
+
+class Sha1Proof(Proof):
+    __slots__ = ()
+    method = "sha1"
+
+
+class Sha256Proof(Proof):
+    __slots__ = ()
+    method = "sha256"
 
 
 class Challenge:
@@ -55,6 +148,16 @@ class Challenge:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+
+
+class WhichSalt:
+    """A mechanism's question to the sources: how the user's secret is salted for ``method``."""
+
+    __slots__ = ("method", "user")
+
+    def __init__(self, user: str, method: str) -> None:
+        self.user = user
+        self.method = method
 
 
 class Malformed(ValueError):

@@ -14,10 +14,10 @@ empty passwords cost one password hash or digest like all others.
 """
 
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Challenge, Digest, Malformed, Password
-from qpopper_py.auth.mechanisms.apop import Apop
-from qpopper_py.auth.mechanisms.plain import Plain
+from qpopper_py.auth.credentials import Challenge, Malformed, Password, Proof, WhichSalt
+from qpopper_py.auth.mechanisms import TABLE, load
 from qpopper_py.auth.names import canonical
+from qpopper_py.auth.scram import derived, key
 from qpopper_py.errors import CredentialStoreError, MissingLibrary
 from qpopper_py.events import Trouble
 
@@ -25,39 +25,54 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from qpopper_py.auth.credentials import Credential
+    from qpopper_py.auth.mechanisms import Mechanism
     from qpopper_py.auth.policy import Policy
+    from qpopper_py.auth.scram import Salting
     from qpopper_py.auth.sources import Directory, Source
     from qpopper_py.events import Event, Facts
     from qpopper_py.settings import Settings
 
 __all__ = ["Account", "Challenge", "Denied", "Exchange", "Gate"]
 
-MECHANISMS: "dict[str, type[Plain | Apop]]" = {"PLAIN": Plain, "APOP": Apop}
+MECHANISMS = {row.name: row for row in TABLE}
 
 
 class Exchange:
     """One attempt by one mechanism.  After the verdict it is over."""
 
-    __slots__ = ("_facts", "_gate", "_mechanism")
+    __slots__ = ("_facts", "_gate", "_mechanism", "_verdict")
 
-    def __init__(self, gate: "Gate", mechanism: Plain | Apop, facts: "Facts") -> None:
+    def __init__(self, gate: "Gate", mechanism: "Mechanism", facts: "Facts") -> None:
         self._gate = gate
-        self._mechanism: Plain | Apop | None = mechanism
+        self._mechanism: Mechanism | None = mechanism
         self._facts = facts
+        self._verdict: Account | Denied | None = None  # reached, but the client hears the mechanism's last word first
 
     def step(self, data: bytes) -> Challenge | Account | Denied:
         """The answer to the client's next message.  Raises RuntimeError after the verdict."""
-        if self._mechanism is None:
+        mechanism = self._mechanism
+        if mechanism is None:
             raise RuntimeError("the exchange is over")
-        try:
-            said = self._mechanism.step(data)
-        except Malformed as why:
-            self._mechanism = None
-            return self._gate.malformed(why, self._facts)
+        said = self._verdict or self._said(mechanism, data)
         if isinstance(said, Challenge):
             return said
-        self._mechanism = None
-        return self._gate.judge(said, self._facts)
+        last = None if self._verdict else mechanism.last_word(said)
+        if last is None:
+            self._mechanism = None
+            return said
+        self._verdict = said
+        return last
+
+    def _said(self, mechanism: "Mechanism", data: bytes) -> Challenge | Account | Denied:
+        try:
+            said = mechanism.step(data)
+        except Malformed as why:
+            return self._gate.malformed(why, self._facts)
+        if isinstance(said, WhichSalt):
+            salting = self._gate.salting(said, self._facts)
+            return salting if isinstance(salting, Denied) else mechanism.told(salting)
+        return said if isinstance(said, Challenge) else self._gate.judge(said, self._facts)
 
 
 class Gate:
@@ -79,6 +94,8 @@ class Gate:
         """Load now what the first check would load: for a service that forks for every connection."""
         from qpopper_py.auth import authdb, crypt, nss, schemes, secretbox, shadow  # noqa: F401  # imported late
 
+        for row in TABLE:
+            load(row.made.partition(".")[0])
         try:
             self._furnish()
             nss.row("root")
@@ -89,7 +106,16 @@ class Gate:
 
     def begin(self, mechanism: str, facts: "Facts") -> Exchange:
         """Raises KeyError: no such mechanism."""
-        return Exchange(self, MECHANISMS[mechanism](facts), facts)
+        return Exchange(self, MECHANISMS[mechanism].make(facts, self._settings), facts)
+
+    def mechanisms(self, facts: "Facts") -> "tuple[str, ...]":
+        """Names of the SASL mechanisms that can succeed on this connection now, in the order of the table."""
+        offered = self._settings.auth_mechanisms
+        rows = [row for row in TABLE if row.sasl and (not offered or row.name in offered) and row.fits(facts)]
+        kinds = self._ready()
+        if not self._salts():
+            rows = [row for row in rows if not issubclass(row.kind, Proof)]
+        return tuple(row.name for row in rows if issubclass(row.kind, tuple(kinds)))
 
     def check(self, user: bytes, password: bytes, facts: "Facts") -> Account | Denied:
         """PLAIN in one step."""
@@ -97,18 +123,35 @@ class Gate:
         assert not isinstance(verdict, Challenge)  # the message is never empty
         return verdict
 
-    def judge(self, credential: Password | Digest, facts: "Facts") -> Account | Denied:
+    def judge(self, credential: "Credential", facts: "Facts") -> Account | Denied:
         """What the sources say, and the policy; see the top of this file."""
         given = credential.user
         try:
             verdict = self._ask(credential, facts)
         except (CredentialStoreError, MissingLibrary) as why:
-            self._emit(Trouble(facts, str(why)))
-            verdict = Denied(given, "could not be checked", temporary=True)
+            verdict = self._unable(given, why, facts)
         if isinstance(verdict, Denied):
             verdict.user = given
         self._audit(verdict, type(credential), facts)
         return verdict
+
+    def _unable(self, user: str, why: Exception, facts: "Facts") -> Denied:
+        """The refusal of whoever cannot be judged."""
+        self._emit(Trouble(facts, str(why)))
+        return Denied(user, "could not be checked", temporary=True)
+
+    def salting(self, asked: WhichSalt, facts: "Facts") -> "Salting | Denied":
+        """How the user's secret is salted; the same for who has none, so that the answer tells nothing."""
+        try:
+            user = canonical(asked.user, self._settings)
+        except ValueError:
+            user = ""  # nobody's, but the answer is as for all
+        try:
+            self._furnish()
+            found = [source.salting(user, asked.method) for source in self._sources] if user else []
+            return next(filter(None, found), None) or derived(user or asked.user, asked.method, self._settings)
+        except (CredentialStoreError, MissingLibrary) as why:
+            return self._unable(asked.user, why, facts)
 
     def malformed(self, why: Malformed, facts: "Facts") -> Denied:
         """The refusal of a message that is not of its mechanism's form."""
@@ -116,7 +159,7 @@ class Gate:
         self._audit(denied, type(why), facts)
         return denied
 
-    def _ask(self, credential: Password | Digest, facts: "Facts") -> Account | Denied:
+    def _ask(self, credential: "Credential", facts: "Facts") -> Account | Denied:
         try:
             credential = credential.named(canonical(credential.user, self._settings))
         except ValueError as why:
@@ -125,13 +168,34 @@ class Gate:
             return _nobody(credential, "empty password")
         return self._furnish().judge(self._vouched(credential, facts), facts)
 
-    def _vouched(self, credential: Password | Digest, facts: "Facts") -> Account | Denied:
+    def _vouched(self, credential: "Credential", facts: "Facts") -> Account | Denied:
         for source in self._sources:
             if isinstance(credential, source.kinds):
                 verdict = source.vouch(credential, facts)
                 if verdict is not None:
                     return verdict
-        return _nobody(credential, "no APOP entry" if isinstance(credential, Digest) else "unknown user")
+        return _nobody(credential, credential.absent)
+
+    def _ready(self) -> "set[type[Credential]]":
+        """Kinds of credential that some source can judge now.  One that cannot be read says so at the login."""
+        try:
+            self._furnish()
+        except (CredentialStoreError, MissingLibrary):
+            return {Password}
+        kinds: set[type[Credential]] = set()
+        for source in self._sources:
+            try:
+                kinds.update(source.ready())
+            except (CredentialStoreError, MissingLibrary):
+                kinds.add(Password)
+        return kinds
+
+    def _salts(self) -> bool:
+        """Whether SCRAM has the key that it needs.  --check-config says why it has not."""
+        try:
+            return bool(key(self._settings))
+        except CredentialStoreError:
+            return False
 
     def _furnish(self) -> "Policy":
         """Make sources and policy, once."""
@@ -154,14 +218,7 @@ class Gate:
         self._emit(Trouble(None, what, "warning"))
 
 
-def _nobody(credential: Password | Digest, why: str) -> Denied:
+def _nobody(credential: "Credential", why: str) -> Denied:
     """Do for a credential that nobody can vouch for the work that others cost, and refuse it."""
-    if isinstance(credential, Password):
-        from qpopper_py.auth import crypt
-
-        crypt.waste(credential.secret)
-    else:
-        from hashlib import md5
-
-        md5(credential.stamp.encode("utf-8", "surrogateescape") + credential.digest, usedforsecurity=False).hexdigest()
+    credential.waste()
     return Denied(credential.user, why)

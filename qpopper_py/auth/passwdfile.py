@@ -82,6 +82,21 @@ def find(path: str, user: str, owner: int) -> tuple[Line | None, bool]:
     return found, exposed
 
 
+def schemes(path: str, owner: int) -> "set[str]":
+    """The ``{SCHEME}`` names of its password fields, upper case, without how they are encoded.
+
+    Raises CredentialStoreError as :func:`find`.
+    """
+    data, _ = _read(path, owner)
+    found = set()
+    for line in data.split(b"\n"):
+        field = b"" if line.startswith(b"#") else line.partition(b":")[2]
+        if field.startswith(b"{"):
+            head = field[1:].partition(b"}")[0].partition(b".")[0]
+            found.add(head.decode("ascii", "replace").upper())
+    return found
+
+
 def _read(path: str, owner: int) -> tuple[bytes, bool]:
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:

@@ -4,6 +4,7 @@ A scheme name may end in ``.b64``, ``.base64`` or ``.hex``: how the text is enco
 """
 
 from qpopper_py.auth import crypt
+from qpopper_py.auth.scram import Keys, Salting, keys
 from qpopper_py.errors import MissingLibrary
 
 CLEAR = frozenset({"PLAIN", "CLEAR", "CLEARTEXT"})
@@ -39,15 +40,15 @@ PASSLIB = {
     "PBKDF2-SHA256": "ldap_pbkdf2_sha256",
     "PBKDF2-SHA512": "ldap_pbkdf2_sha512",
 }
+SCRAM = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256"}
 ENCODINGS = {"": "", "B64": "base64", "BASE64": "base64", "HEX": "hex"}
 MOST_ROUNDS = 10_000_000  # of PBKDF2: some seconds of work; more is a damaged field
 
 
 def verify(secret: bytes, stored: bytes) -> bool:
     """Whether ``secret`` is the password; ``stored`` begins with ``{``.  Raises MissingLibrary: unknown scheme."""
-    head, brace, text = stored[1:].partition(b"}")
-    name, _, encoding = head.decode("ascii", "replace").upper().partition(".")
-    if not brace or encoding not in ENCODINGS:
+    head, name, encoding, text = _parted(stored)
+    if encoding not in ENCODINGS:
         raise _unknown(head)
     if name in DIGESTS:
         return _digest(secret, name, text, ENCODINGS[encoding])
@@ -57,6 +58,9 @@ def verify(secret: bytes, stored: bytes) -> bool:
         return False
     if name in CLEAR:
         return bool(plain) and crypt.same(secret, plain)
+    if name in SCRAM and not encoding:
+        kept = scram(stored, SCRAM[name])
+        return kept is not None and crypt.same(keys(SCRAM[name], secret, kept[0]).stored, kept[1].stored)
     if name in CRYPT:
         return bool(plain) and plain[0] not in b"*!{" and b"\0" not in plain and crypt.verify_crypt(secret, plain)
     if name == "PBKDF2" and text.startswith(b"$"):
@@ -66,10 +70,46 @@ def verify(secret: bytes, stored: bytes) -> bool:
     raise _unknown(head)
 
 
+def clear(stored: bytes) -> bytes | None:
+    """The password itself, where it is what is kept."""
+    _, name, encoding, text = _parted(stored)
+    if name not in CLEAR or encoding not in ENCODINGS:
+        return None
+    try:
+        return _decode(text, ENCODINGS[encoding]) or None
+    except ValueError:
+        return None
+
+
+def scram(stored: bytes, method: str) -> "tuple[Salting, Keys] | None":
+    """Dovecot's ``{SCRAM-SHA-256}ITERATIONS,SALT,STOREDKEY,SERVERKEY``, the last three in base64, if that is kept."""
+    _, name, encoding, text = _parted(stored)
+    fields = text.split(b",")
+    if SCRAM.get(name) != method or encoding or len(fields) != 4 or not fields[0].isdigit() or len(fields[0]) > 8:
+        return None
+    try:
+        salt, stored_key, server_key = [_decode(field, "base64") for field in fields[1:]]
+    except ValueError:
+        return None
+    octets = {"sha1": 20, "sha256": 32}[method]
+    if not 0 < int(fields[0]) <= MOST_ROUNDS or (len(stored_key), len(server_key)) != (octets, octets) or not salt:
+        return None
+    return Salting(salt, int(fields[0])), Keys(stored_key, server_key)
+
+
+def _parted(stored: bytes) -> "tuple[bytes, str, str, bytes]":
+    """``{NAME.ENCODING}text``: what stands in the braces, name, encoding ("?": no closing brace), text."""
+    if not stored.startswith(b"{"):
+        return b"", "", "?", stored
+    head, brace, text = stored[1:].partition(b"}")
+    name, _, encoding = head.decode("ascii", "replace").upper().partition(".")
+    return head, name, encoding if brace else "?", text
+
+
 def _unknown(head: bytes) -> MissingLibrary:
     from qpopper_py.events import printable
 
-    known = ", ".join(sorted(CLEAR | CRYPT | DIGESTS.keys() | PASSLIB.keys()))
+    known = ", ".join(sorted(CLEAR | CRYPT | DIGESTS.keys() | PASSLIB.keys() | SCRAM.keys()))
     return MissingLibrary(f"the password scheme {{{printable(head[:30])}}} is not one of {known}")
 
 

@@ -38,6 +38,10 @@ DIALECT = Dialect(
         "bad_lines": "The number of lines must be a decimal number.",
         "refused": 'Password supplied for "{user}" is incorrect.',
         "no_login_now": "Login is not possible now; try again in a few minutes.",
+        "mechanisms": "Authentication mechanisms follow",
+        "no_mechanism": "No such authentication mechanism here.",
+        "cancelled": "Authentication cancelled.",
+        "bad_response": "That is not what the authentication mechanism asks for.",
         "busy": "Maildrop lock busy!  Is another session active?",
         "unusable": "Unable to process From lines (envelopes), change recognition modes"
         " or check for corrupted mail drop.",

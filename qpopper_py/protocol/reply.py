@@ -35,6 +35,11 @@ def status(ok: bool, text: str, code: str = "") -> bytes:
     return " ".join(words).encode("ascii", "replace")[:510] + b"\r\n"
 
 
+def challenge(data: bytes) -> bytes:
+    """What asks the client for its next message by AUTH, ``data`` already in base64 (RFC 5034 section 4)."""
+    return b"+ " + data + b"\r\n"
+
+
 def greeting(dialect: "Dialect", facts: "Facts") -> bytes:
     """The greeting, with the APOP stamp two blanks behind it if there is one (RFC 1939 section 7, as popper has it)."""
     text = dialect.say("greeting", host=facts.host)

@@ -22,7 +22,7 @@ def user(session: "Session", words: "list[bytes]") -> Reply:
 def pass_(session: "Session", words: "list[bytes]") -> Reply:
     """PASS's argument is the whole rest of the line, blanks and all."""
     outcome = session.gate.check(session.name, words[0], session.facts)
-    return _decide(session, "PASS", outcome)
+    return decide(session, "PASS", outcome)
 
 
 def apop(session: "Session", words: "list[bytes]") -> Reply:
@@ -30,14 +30,14 @@ def apop(session: "Session", words: "list[bytes]") -> Reply:
     session.name = words[0]
     session.user = plain(words[0])
     outcome = session.gate.begin("APOP", session.facts).step(b" ".join(words))
-    return _decide(session, "APOP", outcome)
+    return decide(session, "APOP", outcome)
 
 
 def quit_(session: "Session", words: "list[bytes]") -> Reply:
     return Reply(session.dialect.say("signing_off", host=session.host))
 
 
-def _decide(session: "Session", mechanism: str, outcome: "Account | Challenge | Denied") -> Reply:
+def decide(session: "Session", mechanism: str, outcome: "Account | Challenge | Denied") -> Reply:
     """Let the client in, silently, or refuse at the moment that every refusal has."""
     from qpopper_py.auth.account import Account
     from qpopper_py.auth.gate import Denied

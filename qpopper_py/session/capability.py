@@ -14,8 +14,8 @@ ALWAYS = ("PIPELINING", "RESP-CODES", "AUTH-RESP-CODE")
 
 def capa(session: "Session", words: "list[bytes]") -> Reply:
     """The same list before and after login: clients ask once."""
-    rows = [row for same_verb in session.rows.values() for row in same_verb if row.capa]
-    lines = [row.capa for row in rows]
+    said = [row.capa for same_verb in session.rows.values() for row in same_verb]
+    lines = [line for line in (capa if isinstance(capa, str) else capa(session) for capa in said) if line]
     lines += [*ALWAYS, expire(session.settings), f"IMPLEMENTATION qpopper_py-{__version__}"]
     return Reply(session.dialect.say("capa"), listing(lines))
 

@@ -75,6 +75,7 @@ class Session:
         self.user = ""  # the same, fit for a reply; the account's once logged in
         self.account: Account | None = None
         self.mechanism = ""
+        self.offered: tuple[str, ...] = ()  # SASL mechanisms, as last announced
         self.failures = 0
         self.heard = ""  # the safe form of the present line
         self.asked = 0.0  # when the present line was received
@@ -181,15 +182,17 @@ class Session:
 
     def _answer_one(self) -> None:
         try:
-            line = self.wire.line(self._deadline())
+            line = self.wire.line(self.deadline(), max(self.settings.limits_line, self.settings.limits_sasl))
         except LineTooLong:
-            self.heard = "?"
-            self._err(Refused(self.dialect.say("too_long", limit=self.settings.limits_line)))
+            self._too_long()
             return
         self.asked = self.clock()
         request = parse(line)
         if request is not None:  # popper ignores a blank line
             row, request = table.find(self.rows, request, self.state)
+            if len(line) + 2 > self.settings.limits_line and not (row and row.long):
+                self._too_long()
+                return
             self.heard = safe(request, row.secret if row else None, row is not None)
             for tap in self.taps:
                 tap.received(self.facts, self.user, self.heard)
@@ -197,6 +200,10 @@ class Session:
                 self._err(Refused(self.dialect.say("unknown", verb=request.verb)))
             else:
                 self._obey(row, request)
+
+    def _too_long(self) -> None:
+        self.heard = "?"
+        self._err(Refused(self.dialect.say("too_long", limit=self.settings.limits_line)))
 
     def _obey(self, row: "table.Row", request: Request) -> None:
         """Have the row's handler do it, and move to the state that the row names."""
@@ -216,7 +223,8 @@ class Session:
             if said is not reply.SILENCE:
                 self._ok(said)
 
-    def _deadline(self) -> float:
+    def deadline(self) -> float:
+        """Until when the client has to send its next line, on ``clock``."""
         wait = self.clock() + self.settings.timeout
         return wait if self.state == table.TRANSACTION else min(wait, self.login_deadline)
 

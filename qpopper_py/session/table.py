@@ -2,13 +2,14 @@
 
 A row: verb; states it is valid in; least and most arguments (most None: the rest of the line, as one); handler;
 the state after success and after failure (empty: the same); how many words of it a log may show before the
-secret ones (None: all); the CAPA lines it stands for.  A verb of two words is an XTND subcommand.
+secret ones (None: all); the CAPA line it stands for, or what makes it; whether its line may be as long as
+limits.sasl.  A verb of two words is an XTND subcommand; one may have rows for different numbers of arguments.
 A verb in another state is an unknown command, as popper has it.
 """
 
 from qpopper_py.protocol.request import Request, plain
 from qpopper_py.session import authorization as auth
-from qpopper_py.session import capability, transaction, xtnd
+from qpopper_py.session import capability, sasl, transaction, xtnd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ AFTER = (TRANSACTION,)
 class Row:
     """One line of TABLE."""
 
-    __slots__ = ("capa", "handler", "least", "most", "on_failure", "on_success", "secret", "states", "verb")
+    __slots__ = ("capa", "handler", "least", "long", "most", "on_failure", "on_success", "secret", "states", "verb")
 
     def __init__(
         self,
@@ -46,7 +47,8 @@ class Row:
         on_success: str = "",
         on_failure: str = "",
         secret: int | None = None,
-        capa: str = "",
+        capa: "str | Callable[[Session], str]" = "",
+        long: bool = False,
     ) -> None:
         self.verb = verb
         self.states = states
@@ -57,6 +59,10 @@ class Row:
         self.on_failure = on_failure
         self.secret = secret
         self.capa = capa
+        self.long = long
+
+    def takes(self, words: int) -> bool:
+        return self.least <= words and (self.most is None or words <= self.most)
 
 
 # fmt: off
@@ -65,6 +71,8 @@ TABLE = (
     Row("user",      BEFORE,        1, 1,    auth.user,           USER_GIVEN,                              capa="USER"),
     Row("pass",      (USER_GIVEN,), 1, None, auth.pass_,          TRANSACTION,   AUTHORIZATION, secret=0),
     Row("apop",      BEFORE,        2, 2,    auth.apop,           TRANSACTION,   AUTHORIZATION, secret=1),
+    Row("auth",      BEFORE,        0, 0,    sasl.list_,                                       capa=sasl.capability),
+    Row("auth",      BEFORE,        1, 2,    sasl.auth,           TRANSACTION,   AUTHORIZATION, secret=1,  long=True),
     Row("capa",      BEFORE,        0, 0,    capability.capa),
     Row("quit",      BEFORE,        0, 0,    auth.quit_,          OVER,          OVER),
     Row("stat",      AFTER,         0, 0,    transaction.stat),
@@ -102,7 +110,6 @@ def find(rows: "Rows", request: Request, state: str) -> "tuple[Row | None, Reque
     if request.verb == "xtnd" and request.words:
         verb = "xtnd " + plain(request.words[0], 40).lower()
         request = Request(verb, request.words[1:], b"")
-    for row in rows.get(request.verb, ()):
-        if state in row.states:
-            return row, request
-    return None, request
+    valid = [row for row in rows.get(request.verb, ()) if state in row.states]
+    fitting = [row for row in valid if row.takes(len(request.words))]
+    return next(iter(fitting or valid[-1:]), None), request

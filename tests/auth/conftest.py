@@ -36,6 +36,7 @@ def configure(tmp_path: Path) -> Callable[..., Settings]:
 
     def make(**values: object) -> Settings:
         raw: dict[str, object] = {
+            "state_dir": f"{tmp_path}/state",
             "mailauth.database": f"{tmp_path}/mailauth.db",
             "mailauth.key": f"{tmp_path}/keys/mailauth.key",
         }

@@ -326,3 +326,55 @@ class TestOrder:
     def test_nobody_is_let_in_by_no_source(self, configure: Callable[..., Settings], facts: Facts) -> None:
         gate = Gate(configure(auth_sources=""), lambda event: None)
         assert isinstance(gate.check(b"root", b"secret", facts), Denied)
+
+
+class TestLogin:
+    """draft-murchison-sasl-login: the server asks ``Username:`` and ``Password:``."""
+
+    def test_name_and_password_are_asked_for(self, gate: Gate, facts: Facts) -> None:
+        exchange = gate.begin("LOGIN", facts)
+        for sent, asked in ((b"", b"Username:"), (b"alice", b"Password:")):
+            challenge = exchange.step(sent)
+            assert isinstance(challenge, Challenge)
+            assert challenge.data == asked
+        assert isinstance(exchange.step(b"secret"), Account)
+
+    def test_the_name_may_come_at_once(self, gate: Gate, facts: Facts) -> None:
+        exchange = gate.begin("LOGIN", facts)
+        assert isinstance(exchange.step(b"alice"), Challenge)
+        assert isinstance(exchange.step(b"secret"), Account)
+
+    @pytest.mark.parametrize("messages", [[b"", b"", b""], [b"alice", b""], [b"alice", b"sec\0ret"], [b"al\0ice"]])
+    def test_an_empty_name_or_password_or_a_nul_is_refused(
+        self, gate: Gate, facts: Facts, messages: list[bytes]
+    ) -> None:
+        exchange = gate.begin("LOGIN", facts)
+        assert isinstance([exchange.step(message) for message in messages][-1], Denied)
+
+
+class TestOffered:
+    """Each mechanism is announced only where it can succeed."""
+
+    def test_the_strongest_come_first(self, gate: Gate, facts: Facts) -> None:
+        """The fixture's accounts file holds a clear password, which every mechanism can be answered with."""
+        assert gate.mechanisms(facts) == ("SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN")
+
+    def test_hashes_answer_passwords_alone(self, configure: Callable[..., Settings], facts: Facts) -> None:
+        assert Gate(configure(auth_sources="unix"), lambda event: None).mechanisms(facts) == ("PLAIN", "LOGIN")
+
+    def test_a_setting_leaves_some_out(self, configure: Callable[..., Settings], facts: Facts) -> None:
+        gate = Gate(configure(auth_mechanisms="PLAIN"), lambda event: None)
+        assert gate.mechanisms(facts) == ("PLAIN",)
+
+    def test_without_a_source_there_is_none(self, configure: Callable[..., Settings], facts: Facts) -> None:
+        assert Gate(configure(auth_sources=""), lambda event: None).mechanisms(facts) == ()
+
+    def test_a_database_that_cannot_be_read_is_no_event_here(
+        self, configure: Callable[..., Settings], facts: Facts, heard: list[Event]
+    ) -> None:
+        """The login that needs it says so."""
+        settings = configure(auth_sources="mailauth")
+        with open(settings.mailauth_database, "w") as file:
+            file.write("this is not SQLite" * 20)
+        assert Gate(settings, heard.append).mechanisms(facts) == ("PLAIN", "LOGIN")
+        assert heard == []

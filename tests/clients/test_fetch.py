@@ -133,9 +133,3 @@ def test_curl_without_an_apop_entry_logs_in_by_pass(server: Server, folder: Path
     """A stamp in the greeting makes curl use APOP and never fall back, so there is none without an entry."""
     with server.dialogue() as line:
         assert b"<" not in line.line()
-
-
-def test_curl_prefers_apop_when_the_greeting_has_a_stamp(apop_server: Server, folder: Path) -> None:
-    reader = client(Curl, folder)
-    apop_server.fill("bob", awkward())
-    same(reader, reader.fetch(apop_server, "bob", APOP_SECRET), awkward())

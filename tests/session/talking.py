@@ -3,7 +3,7 @@
 import socket
 
 from qpopper_py.auth.account import Account
-from qpopper_py.auth.gate import Denied
+from qpopper_py.auth.gate import Challenge, Denied
 from qpopper_py.errors import MaildropChanged, MaildropTrouble
 from qpopper_py.events import Facts, Tap
 from qpopper_py.personality.ucb import DIALECT
@@ -31,6 +31,41 @@ class FakeExchange:
         return Denied("mrose", "wrong digest")
 
 
+class FakePlain:
+    """PLAIN as RFC 4616 has it, judged by the fake gate's check."""
+
+    def __init__(self, gate):
+        self.gate = gate
+
+    def step(self, data):
+        if not data:
+            return Challenge(b"")
+        self.gate.steps.append(data)
+        _, user, password = data.split(b"\0")
+        return self.gate.check(user, password, None)
+
+
+class FakeLogin(FakePlain):
+    """LOGIN: the server begins."""
+
+    user = None
+
+    def step(self, data):
+        if not data:
+            return Challenge(b"Username:")
+        if self.user is None:
+            self.user = data
+            return Challenge(b"Password:")
+        return self.gate.check(self.user, data, None)
+
+
+class FakeEndless(FakePlain):
+    """Is never satisfied."""
+
+    def step(self, data):
+        return Challenge(b"once more")
+
+
 class FakeGate:
     """Lets mrose in with ``secret``, or by the digest of RFC 1939's example."""
 
@@ -38,6 +73,8 @@ class FakeGate:
 
     def __init__(self):
         self.passwords = []
+        self.steps = []
+        self.offered = ("PLAIN", "LOGIN")
         self.broken = False
 
     def check(self, user, password, facts):
@@ -47,7 +84,11 @@ class FakeGate:
         return self.account if (user, password) == (b"mrose", b"secret") else Denied("mrose", "wrong password")
 
     def begin(self, mechanism, facts):
-        return FakeExchange(self)
+        kinds = {"APOP": FakeExchange, "PLAIN": FakePlain, "LOGIN": FakeLogin, "X-ENDLESS": FakeEndless}
+        return kinds[mechanism](self)
+
+    def mechanisms(self, facts):
+        return self.offered
 
 
 class FakeStore(Store):

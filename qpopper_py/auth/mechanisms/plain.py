@@ -1,18 +1,20 @@
 """PLAIN (RFC 4616): the password itself.  USER and PASS become one message of this form."""
 
 from qpopper_py.auth.credentials import Challenge, Malformed, Password, spelled
+from qpopper_py.auth.mechanisms import Mechanism
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qpopper_py.events import Facts
+    from qpopper_py.settings import Settings
 
 
-class Plain:
+class Plain(Mechanism):
     """``[authorization identity] NUL name NUL password``; asked for by an empty challenge if not given at once."""
 
     __slots__ = ("asked",)
 
-    def __init__(self, facts: "Facts") -> None:  # noqa: ARG002  # every mechanism is made from the facts
+    def __init__(self, facts: "Facts", settings: "Settings") -> None:  # noqa: ARG002  # Mechanism's
         self.asked = False
 
     def step(self, data: bytes) -> Challenge | Password:

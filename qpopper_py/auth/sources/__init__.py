@@ -5,15 +5,14 @@ A source that knows accounts is a :class:`Directory`: another source may vouch f
 """
 
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Digest, Password
+from qpopper_py.auth.credentials import Credential
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from qpopper_py.auth.scram import Salting
     from qpopper_py.events import Facts
-
-Credential = Password | Digest
 
 
 class Source:
@@ -21,6 +20,14 @@ class Source:
 
     name = ""
     kinds: "tuple[type[Credential], ...]" = ()
+
+    def ready(self) -> "tuple[type[Credential], ...]":
+        """Those of ``kinds`` that can pass now: an empty database lets nobody in.  Raises CredentialStoreError."""
+        return self.kinds
+
+    def salting(self, user: str, method: str) -> "Salting | None":  # noqa: ARG002  # of some
+        """How the keys that are kept in the place of the user's secret are salted.  Raises CredentialStoreError."""
+        return None
 
     def vouch(self, credential: Credential, facts: "Facts") -> Account | Denied | None:
         """The account, or the final refusal, or None: not mine, ask the next.

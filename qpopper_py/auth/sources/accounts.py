@@ -17,15 +17,16 @@ import pwd
 
 from qpopper_py.auth import crypt, passwdfile
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Password
+from qpopper_py.auth.credentials import Credential, Password, Proof, Response, Sha1Proof, Sha256Proof, Shared
 from qpopper_py.auth.maildrops import expand
-from qpopper_py.auth.sources import Credential, Directory
+from qpopper_py.auth.sources import Directory
 from qpopper_py.errors import CredentialStoreError, MissingLibrary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qpopper_py.auth.scram import Salting
     from qpopper_py.events import Facts
     from qpopper_py.settings import Settings
 
@@ -50,11 +51,19 @@ REFUSED = frozenset(
 )
 
 
+# What a password field of a scheme can answer beside the password itself.
+ANSWERS: "dict[str, tuple[type[Credential], ...]]" = {
+    **dict.fromkeys(("PLAIN", "CLEAR", "CLEARTEXT"), (Response, Sha1Proof, Sha256Proof)),
+    "SCRAM-SHA-1": (Sha1Proof,),
+    "SCRAM-SHA-256": (Sha256Proof,),
+}
+
+
 class Accounts(Directory):
     """``warn`` hears what an administrator should mend though it works, each thing once."""
 
     name = "accounts"
-    kinds = (Password,)
+    kinds = (Password, Shared)
 
     def __init__(self, settings: "Settings", warn: "Callable[[str], None]") -> None:
         self._settings = settings
@@ -67,9 +76,12 @@ class Accounts(Directory):
 
     def vouch(self, credential: Credential, facts: "Facts") -> Account | Denied | None:
         line = self._line(credential.user)
-        if line is None or not isinstance(credential, Password):
+        if line is None:
             return None
         verdict = self._judge(credential.user, line, facts)
+        if isinstance(credential, Shared):
+            return _shown(credential, line, verdict)
+        assert isinstance(credential, Password)  # by kinds
         if not line.password or line.password[0] in "*!":
             crypt.waste(credential.secret)
             why = "password locked" if line.password else "no password in accounts.file and no POP entry"
@@ -82,10 +94,28 @@ class Accounts(Directory):
             return verdict
         return Denied(credential.user, "wrong password")
 
+    def ready(self) -> "tuple[type[Credential], ...]":
+        """CRAM-MD5 takes a clear password in the file, SCRAM that or its own keys."""
+        kinds: set[type[Credential]] = {Password}
+        for scheme in passwdfile.schemes(self._settings.accounts_file, self._trusted()):
+            kinds.update(ANSWERS.get(scheme, ()))
+        return tuple(kinds)
+
+    def salting(self, user: str, method: str) -> "Salting | None":
+        from qpopper_py.auth import schemes
+
+        line = self._line(user)
+        kept = schemes.scram(line.password.encode("utf-8", "surrogateescape"), method) if line else None
+        return kept[0] if kept else None
+
+    def _trusted(self) -> int:
+        """The uid that, beside root, may own the file."""
+        owner = self._settings.accounts_owner
+        return _owner(owner).pw_uid if owner and os.geteuid() == 0 else 0
+
     def _line(self, user: str) -> passwdfile.Line | None:
         path = self._settings.accounts_file
-        owner = self._settings.accounts_owner
-        line, exposed = passwdfile.find(path, user, _owner(owner).pw_uid if owner and os.geteuid() == 0 else 0)
+        line, exposed = passwdfile.find(path, user, self._trusted())
         if exposed and line is not None and line.password:
             self._warn_once(f"{path} holds password hashes and everybody may read it; run: chmod o-r {path}")
         return line
@@ -135,6 +165,22 @@ class Accounts(Directory):
         if what not in self._warned:
             self._warned.add(what)
             self._warn(what)
+
+
+def _shown(credential: Shared, line: passwdfile.Line, verdict: Account | Denied) -> Account | Denied | None:
+    """What the line says of a secret that was not told; None: its field cannot answer."""
+    from qpopper_py.auth import schemes
+
+    stored = line.password.encode("utf-8", "surrogateescape")
+    kept = schemes.scram(stored, credential.method) if isinstance(credential, Proof) else None
+    if kept is not None and isinstance(credential, Proof):
+        proved = credential.fits(kept[1])
+    else:
+        secret = schemes.clear(stored)
+        if secret is None:
+            return None
+        proved = credential.proves(secret)
+    return verdict if proved or isinstance(verdict, Denied) else Denied(credential.user, "wrong response")
 
 
 def _owner(name: str) -> pwd.struct_passwd:

@@ -1,6 +1,6 @@
 """The mailauth database: secrets of their own for mail, by user and type.
 
-- APOP answers APOP.
+- APOP answers APOP, CRAM-MD5 and SCRAM, all of which need the secret itself.
 - POP is a mail password, checked at PASS in place of the login password.
 - With APOP alone PASS is refused, unless mailauth.exclusive is off: then the next source is asked.
 
@@ -12,8 +12,8 @@ import os
 
 from qpopper_py.auth import crypt
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Digest, Password
-from qpopper_py.auth.sources import Credential, Source, known
+from qpopper_py.auth.credentials import Credential, Digest, Password, Shared
+from qpopper_py.auth.sources import Source, known
 from qpopper_py.errors import CredentialStoreError
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ class MailAuth(Source):
     """``directories``: who knows accounts, in the order in which they are asked."""
 
     name = "mailauth"
-    kinds = (Password, Digest)
+    kinds = (Password, Digest, Shared)
 
     def __init__(self, settings: "Settings", directories: "Sequence[Directory]") -> None:
         self._settings = settings
@@ -55,6 +55,14 @@ class MailAuth(Source):
             account.source = self.name
         return account
 
+    def ready(self) -> "tuple[type[Credential], ...]":
+        path = self._settings.mailauth_database
+        if not path:
+            return ()
+        from qpopper_py.auth.authdb import has_apop_entries
+
+        return self.kinds if has_apop_entries(path) else (Password,)
+
     def _open(self) -> "AuthDb | None":
         """None: the settings name no database.  One whose file is missing has no entries."""
         path = self._settings.mailauth_database
@@ -72,6 +80,10 @@ def _passed(database: "AuthDb", credential: Credential, exclusive: bool) -> bool
     if isinstance(credential, Digest):
         right = database.check_apop(credential.user, credential.stamp, credential.digest)
         return "wrong APOP digest" if right is False else right
+    if isinstance(credential, Shared):
+        secret = database.apop_secret(credential.user)
+        return None if secret is None else credential.proves(secret) or "wrong response"
+    assert isinstance(credential, Password)  # by kinds
     right = database.check_pop(credential.user, credential.secret)
     if right is None and exclusive and "APOP" in database.types(credential.user):
         crypt.waste(credential.secret)

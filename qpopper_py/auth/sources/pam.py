@@ -9,8 +9,8 @@ import time
 
 from qpopper_py.auth import crypt, nss, pam
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Password
-from qpopper_py.auth.sources import Credential, Directory
+from qpopper_py.auth.credentials import Credential, Password
+from qpopper_py.auth.sources import Directory
 from qpopper_py.errors import CredentialStoreError
 
 TYPE_CHECKING = False

@@ -11,8 +11,8 @@ import time
 
 from qpopper_py.auth import crypt
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Password
-from qpopper_py.auth.sources import Credential, Source, known
+from qpopper_py.auth.credentials import Credential, Password
+from qpopper_py.auth.sources import Source, known
 from qpopper_py.errors import CredentialStoreError
 
 TYPE_CHECKING = False
