@@ -139,6 +139,21 @@ class Sender(Text):
         return text
 
 
+class Url(Text):
+    """An https: address, or an http: one of this very host; or empty."""
+
+    form = "an https address, or an http address of localhost, or empty"
+    near = ("http://localhost", "http://127.0.0.1", "http://[::1]")
+
+    def parse(self, raw: object) -> str:
+        text = super().parse(raw)
+        host = next((host for host in ("https://", *self.near) if text.startswith(host)), "")
+        ours = host == "https://" or text[len(host) : len(host) + 1] in ("", ":", "/")
+        if text and not (host and ours and text.isascii() and " " not in text and "@" not in text):
+            raise ValueError("is not " + self.form)
+        return text
+
+
 class Word(Text):
     """The name of a service or a daemon: a file may be named after it."""
 

@@ -27,6 +27,7 @@ from qpopper_py.kinds import (
     Setting,
     Switch,
     Text,
+    Url,
     Whole,
     Word,
 )
@@ -163,7 +164,7 @@ class Settings:
         "auth.sources",
         ("mailauth", "system"),
         "who vouches for passwords, asked in this order; system is pam where the service has a file, else unix",
-        ["mailauth", "system", "pam", "unix", "accounts", "saslauthd"],
+        ["mailauth", "system", "pam", "unix", "accounts", "saslauthd", "oauth", "certificate"],
     )
     auth_mechanisms = Names(
         "auth.mechanisms",
@@ -175,6 +176,9 @@ class Settings:
             "SCRAM-SHA-256",
             "SCRAM-SHA-1",
             "CRAM-MD5",
+            "OAUTHBEARER",
+            "XOAUTH2",
+            "EXTERNAL",
             "PLAIN",
             "LOGIN",
         ],
@@ -215,6 +219,25 @@ class Settings:
     saslauthd_socket = NeededPath("saslauthd.socket", "/run/saslauthd/mux", "the socket at which saslauthd listens")
     saslauthd_service = Word("saslauthd.service", "pop3", "the service that saslauthd is asked for")
     saslauthd_timeout = Seconds("saslauthd.timeout", 30, "how long saslauthd may take for an answer", 1, 600)
+
+    oauth_keys = Path("oauth.keys", "", "the issuer's public keys (JWK set), to check signed tokens (JWT) with")
+    oauth_introspection = Url(
+        "oauth.introspection", "", "where the issuer is asked about a token (RFC 7662), instead of oauth.keys"
+    )
+    oauth_credentials = Path(
+        "oauth.credentials", "", "a file, ours alone, with the ID:SECRET that we are asked for there"
+    )
+    oauth_timeout = Seconds("oauth.timeout", 10, "how long the issuer may take for an answer", 1, 600)
+    oauth_algorithms = Names(
+        "oauth.algorithms",
+        ("RS256", "PS256", "ES256", "EdDSA"),
+        "how tokens may be signed; by public keys only",
+        ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"],
+    )
+    oauth_issuer = Text("oauth.issuer", "", "the issuer (iss) that tokens must name; empty: any, with introspection")
+    oauth_audience = Names("oauth.audience", (), "tokens must name one of these as audience (aud)")
+    oauth_scope = Text("oauth.scope", "", "the scopes that tokens must have, with blanks between them")
+    oauth_user_claim = Text("oauth.user_claim", "sub", "the claim of a token that holds the user's name here")
 
     hosts_access = Choice("hosts_access", "off", ["off", "on"], "ask the tables of TCP wrappers before the greeting")
     hosts_access_daemon = Word("hosts_access_daemon", "pop3d", "the name by which these tables know the server")

@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
+    from qpopper_py.auth.account import Denied
+
 
 class Credential:
     """``user``: the name that the client gave, of any octets (:func:`spelled`)."""
@@ -141,13 +143,35 @@ class Sha256Proof(Proof):
     method = "sha256"
 
 
+class Token(Credential):
+    """A bearer token (RFC 6750), which others issued.  ``user`` is empty where the client leaves it to the token."""
+
+    __slots__ = ("token",)
+    absent = "nobody checks tokens"
+
+    def __init__(self, user: str, token: str) -> None:
+        super().__init__(user)
+        self.token = token
+
+
+class Certificate(Credential):
+    """A name that TLS has proved by the client's certificate."""
+
+    __slots__ = ()
+    absent = "nobody takes certificates"
+
+
 class Challenge:
-    """What the client must be sent before its next step (RFC 4422 section 3), not yet in base64."""
+    """What the client must be sent before its next step (RFC 4422 section 3), not yet in base64.
 
-    __slots__ = ("data",)
+    ``refusal``: the client is refused already; it is only told why, and has to answer before the exchange ends.
+    """
 
-    def __init__(self, data: bytes) -> None:
+    __slots__ = ("data", "refusal")
+
+    def __init__(self, data: bytes, refusal: "Denied | None" = None) -> None:
         self.data = data
+        self.refusal = refusal
 
 
 class WhichSalt:

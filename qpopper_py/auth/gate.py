@@ -14,7 +14,7 @@ empty passwords cost one password hash or digest like all others.
 """
 
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Challenge, Malformed, Password, Proof, WhichSalt
+from qpopper_py.auth.credentials import Challenge, Malformed, Password, Proof, Token, WhichSalt
 from qpopper_py.auth.mechanisms import TABLE, load
 from qpopper_py.auth.names import canonical
 from qpopper_py.auth.scram import derived, key
@@ -62,6 +62,7 @@ class Exchange:
             self._mechanism = None
             return said
         self._verdict = said
+        last.refusal = said if isinstance(said, Denied) else None
         return last
 
     def _said(self, mechanism: "Mechanism", data: bytes) -> Challenge | Account | Denied:
@@ -161,7 +162,8 @@ class Gate:
 
     def _ask(self, credential: "Credential", facts: "Facts") -> Account | Denied:
         try:
-            credential = credential.named(canonical(credential.user, self._settings))
+            if credential.user or not isinstance(credential, Token):  # a token may know better who it is
+                credential = credential.named(canonical(credential.user, self._settings))
         except ValueError as why:
             return _nobody(credential, str(why))
         if isinstance(credential, Password) and not credential.secret:

@@ -73,6 +73,14 @@ def build(settings: "Settings", warn: "Callable[[str], None]") -> "tuple[list[So
         from qpopper_py.auth.sources.saslauthd import Saslauthd
 
         sources["saslauthd"] = Saslauthd(settings, known)
+    if "oauth" in names:
+        from qpopper_py.auth.sources.oauth import OAuth
+
+        sources["oauth"] = OAuth(settings, known)
+    if "certificate" in names:
+        from qpopper_py.auth.sources.certificate import Certificates
+
+        sources["certificate"] = Certificates(known)
     return [sources[name] for name in names], known
 
 

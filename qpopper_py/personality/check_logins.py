@@ -3,6 +3,7 @@
 import os
 import stat
 
+from qpopper_py import libraries
 from qpopper_py.auth import order
 from qpopper_py.auth.pam import library
 from qpopper_py.auth.policy import listed, unfit
@@ -34,6 +35,26 @@ def sources(settings: "Settings", euid: int) -> "Iterator[Finding]":
         yield from pam(settings)
     if "saslauthd" in names:
         yield from saslauthd(settings)
+
+
+def tokens(settings: "Settings", _euid: int) -> "Iterator[Finding]":
+    """OAuth tokens can be checked, and SCRAM has its key."""
+    if any(name.startswith("SCRAM") for name in settings.auth_mechanisms) and not settings.state_dir:
+        yield Finding("auth.mechanisms: SCRAM keeps a key in state_dir, which is empty; set it")
+    if "oauth" not in settings.auth_sources:
+        return
+    from qpopper_py.auth import token_keys
+    from qpopper_py.auth.sources.oauth import unfit
+
+    if why := unfit(settings):
+        yield Finding(why)
+    elif settings.oauth_keys:
+        try:
+            token_keys.read(settings.oauth_keys)
+            libraries.need("jwt")
+            libraries.need("cryptography")
+        except (CredentialStoreError, MissingLibrary) as wrong:
+            yield Finding(str(wrong))
 
 
 def pam(settings: "Settings") -> "Iterator[Finding]":

@@ -45,6 +45,8 @@ def auth(session: "Session", words: "list[bytes]") -> Reply:
     for _ in range(MOST_STEPS):
         if not isinstance(outcome, Challenge):
             return _settle(session, name, outcome)
+        if outcome.refusal is not None:
+            return _refuse(session, name, outcome.refusal, outcome.data)
         outcome = exchange.step(_ask(session, outcome.data))
     raise Refused(session.dialect.say("bad_response"))
 
@@ -67,6 +69,18 @@ def _settle(session: "Session", name: str, outcome: "Account | Denied") -> Reply
     session.name = outcome.user.encode("utf-8", "surrogateescape")
     session.user = plain(session.name)
     return decide(session, name, outcome)
+
+
+def _refuse(session: "Session", name: str, refusal: "Denied", words: bytes) -> Reply:
+    """The refusal, whose moment is that of ``words``: the client answers them, whatever, and is told -ERR at once."""
+    try:
+        return _settle(session, name, refusal)
+    except Refused:
+        try:
+            _ask(session, words)
+        except Refused:
+            pass  # cancelled, which is an answer too
+        raise
 
 
 def _ask(session: "Session", data: bytes) -> bytes:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qpopper_py.auth import order, pam
+from qpopper_py.errors import ConfigurationError
 from qpopper_py.personality import check, commandline, report
+from qpopper_py.personality.check_logins import tokens
+from qpopper_py.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,3 +111,44 @@ def test_tables_of_tcp_wrappers_must_be_readable(tmp_path: Path) -> None:
 def test_a_service_is_a_word(name: str, value: str) -> None:
     with pytest.raises(commandline.ConfigurationError, match=name):
         said(f"{name}={value}")
+
+
+class TestTokens:
+    def said(self, **values: object) -> list[str]:
+        settings = Settings([("test", {name.replace("_", ".", 1): value for name, value in values.items()})])
+        return [str(finding) for finding in tokens(settings, 0)]
+
+    def test_without_oauth_there_is_nothing_to_say(self) -> None:
+        assert self.said(oauth_keys="/no/such/file") == []
+
+    def test_half_a_configuration_is_an_error(self) -> None:
+        assert self.said(auth_sources="oauth")[0].startswith("error: oauth.keys, oauth.introspection: set one")
+        assert "oauth.audience" in self.said(auth_sources="oauth", oauth_keys="/x")[0]
+
+    def test_keys_that_cannot_be_read_are_an_error(self) -> None:
+        said = self.said(auth_sources="oauth", oauth_keys="/no/such", oauth_issuer="i", oauth_audience="a")
+        assert said == ["error: /no/such: No such file or directory; oauth.keys names it"]
+
+    def test_an_issuer_that_is_asked_needs_no_keys(self) -> None:
+        assert self.said(auth_sources="oauth", oauth_introspection="https://login.example.org/") == []
+
+    def test_scram_without_a_state_folder_is_an_error(self) -> None:
+        settings = Settings([("test", {"auth.mechanisms": "SCRAM-SHA-256", "state_dir": ""})])
+        assert ["state_dir" in str(finding) for finding in tokens(settings, 0)] == [True]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://x.example/a", "http://localhost:8080/", "http://127.0.0.1/", "http://[::1]:1/"]
+)
+def test_an_issuer_is_asked_over_https_or_on_this_host(url: str) -> None:
+    assert Settings([("test", {"oauth.introspection": url})]).oauth_introspection == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://x.example/", "http://localhost.evil.example/", "http://127.0.0.1.evil.example/", "ftp://localhost/",
+     "file:///etc/passwd", "https://user:pw@x.example/", "http://localhost@evil.example/", "https://a b/", "x"],
+)  # fmt: skip
+def test_and_nowhere_else(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"oauth\.introspection"):
+        Settings([("test", {"oauth.introspection": url})])

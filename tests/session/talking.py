@@ -59,6 +59,13 @@ class FakeLogin(FakePlain):
         return self.gate.check(self.user, data, None)
 
 
+class FakeBearer(FakePlain):
+    """Refuses, and says so in words first, as OAUTHBEARER does."""
+
+    def step(self, data):
+        return Challenge(b"{}", Denied("mrose", "expired")) if data else Challenge(b"")
+
+
 class FakeEndless(FakePlain):
     """Is never satisfied."""
 
@@ -84,7 +91,13 @@ class FakeGate:
         return self.account if (user, password) == (b"mrose", b"secret") else Denied("mrose", "wrong password")
 
     def begin(self, mechanism, facts):
-        kinds = {"APOP": FakeExchange, "PLAIN": FakePlain, "LOGIN": FakeLogin, "X-ENDLESS": FakeEndless}
+        kinds = {
+            "APOP": FakeExchange,
+            "PLAIN": FakePlain,
+            "LOGIN": FakeLogin,
+            "X-ENDLESS": FakeEndless,
+            "BEARER": FakeBearer,
+        }
         return kinds[mechanism](self)
 
     def mechanisms(self, facts):

@@ -186,6 +186,31 @@ class TestLongLines:
         assert lines[-1] == BYE
 
 
+class TestRefusalsInWords:
+    """RFC 7628 section 3.2.3: the error is a challenge; whatever the client answers, the login is refused."""
+
+    @pytest.mark.parametrize("answer", [b"AQ==", b"", b"*", b"not base64"])
+    def test_they_are_counted_and_delayed_whatever_the_answer(self, answer):
+        gate = FakeGate()
+        gate.offered = ("BEARER",)
+        done = Talk(b"AUTH BEARER AAAA\r\n" + answer + b"\r\nQUIT\r\n", gate=gate, clock=lambda: 100.0)
+        assert done.lines[1:] == [b"+ e30=", REFUSED, BYE]
+        assert done.slept == [2.0]
+        assert [event.why for event in done.events_of(LoginRefused)] == ["expired"]
+
+    def test_a_client_that_hangs_up_instead_was_counted(self):
+        gate = FakeGate()
+        gate.offered = ("BEARER",)
+        done = Talk(b"AUTH BEARER AAAA\r\n", gate=gate)
+        assert len(done.events_of(LoginRefused)) == 1
+
+    def test_the_third_ends_the_connection_after_its_answer(self):
+        gate = FakeGate()
+        gate.offered = ("BEARER",)
+        done = Talk(b"AUTH BEARER AAAA\r\nAQ==\r\n" * 4, gate=gate)
+        assert done.lines[1:] == [b"+ e30=", REFUSED] * 3
+
+
 class TestSecretsStaySecret:
     @pytest.mark.parametrize(
         "script",

@@ -6,7 +6,15 @@ two steps stays with the gate.
 
 import sys
 
-from qpopper_py.auth.credentials import Digest, Password, Response, Sha1Proof, Sha256Proof
+from qpopper_py.auth.credentials import (
+    Certificate,
+    Digest,
+    Password,
+    Response,
+    Sha1Proof,
+    Sha256Proof,
+    Token,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +76,10 @@ def _bound(facts: "Facts") -> bool:
     return bool(bindings(facts))
 
 
+def _certified(facts: "Facts") -> bool:
+    return facts.tls is not None and bool(facts.tls.certificate)
+
+
 class Row:
     """``name``; ``made`` by which class of which module here; ``kind`` of credential that it ends in.
 
@@ -104,6 +116,9 @@ TABLE = (
     Row("SCRAM-SHA-256", "scram.Sha256", Sha256Proof),
     Row("SCRAM-SHA-1", "scram.Sha1", Sha1Proof),
     Row("CRAM-MD5", "cram_md5.CramMd5", Response),
+    Row("OAUTHBEARER", "oauth.OAuthBearer", Token),
+    Row("XOAUTH2", "oauth.XOAuth2", Token),
+    Row("EXTERNAL", "external.External", Certificate, _certified),
     Row("PLAIN", "plain.Plain", Password),
     Row("LOGIN", "login.Login", Password),
     Row("APOP", "apop.Apop", Digest, sasl=False),

@@ -56,6 +56,20 @@ class Directory(Source):
         return account
 
 
+def admitted(
+    directory: Directory, account: Account | Denied | None, facts: "Facts", source: str
+) -> Account | Denied | None:
+    """The account that ``directory`` found, for whom ``source`` vouches: the last word is the directory's.
+
+    Raises CredentialStoreError or MissingLibrary.
+    """
+    if isinstance(account, Account):
+        account = directory.admit(account, facts)
+    if isinstance(account, Account):
+        account.source = source
+    return account
+
+
 def known(
     directories: "Sequence[Directory]", user: str, facts: "Facts"
 ) -> "tuple[Directory, Account | Denied] | tuple[None, None]":
