@@ -162,8 +162,9 @@ def serve(box: os.PathLike[str]) -> None:
     store = boxes.store(os.path.dirname(box), None, reports=[])
     try:
         entries = store.scan()
-        assert all(uid_table.is_uid(uid) for uid in store.uids())
-        for number in range(len(entries)):  # an index that vouches for itself may lie to its own user, to nobody else
+        # An index that vouches for itself may lie to its own user, to nobody else; but all can be sent.
+        "\n".join(store.uids()).encode("ascii")
+        for number in range(len(entries)):
             b"".join(store.read(number))
     except MaildropError:
         pass

@@ -124,7 +124,7 @@ class IndexFile:
             try:
                 text = os.pread(self.fd, length, at)
                 if end == b"%08x\n" % crc32(text):
-                    kept.said = text.decode().split("\n")[: kept.filed]
+                    kept.said = text.decode("ascii").split("\n")[: kept.filed]
             except (OSError, ValueError):
                 pass  # as if nothing had been said
             kept.filed = 0
