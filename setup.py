@@ -71,6 +71,7 @@ setup(
             "mypy==2.4.1",
             "ruff==0.17.5",
         ],
+        "fuzz": ["atheris>=3.0"],  # make fuzz; make test runs the same targets with hypothesis
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

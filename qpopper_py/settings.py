@@ -379,7 +379,15 @@ def parse(name: str, raw: object, origin: str) -> object:
         return row.parse(raw)
     except ValueError as why:
         takes = "" if row.form in str(why) else f"; it takes {row.form}"
-        raise ConfigurationError(f"{origin}: {name} = {raw!r} {why}{takes}") from None
+        raise ConfigurationError(f"{origin}: {name} = {shown(raw)} {why}{takes}") from None
+
+
+def shown(raw: object) -> str:
+    """A raw value for an error.  Python writes out no number of more than 4300 digits."""
+    try:
+        return repr(raw)
+    except ValueError:
+        return "a number too long to be shown"
 
 
 def advice(name: str) -> str:
