@@ -119,7 +119,7 @@ class LoginRefused(Event):
 
 
 class Audited(Event):
-    """With auth.c2, what the gate decided of a credential (``password``, ``digest``), for the audit trail.
+    """With auth.c2, what the gate decided of a credential (``password``, ``digest``, ...), for the audit trail.
 
     ``user`` is empty when it is no account's name: it may be a password.  ``outcome``: success, failed, or error
     when the fault is ours.

@@ -181,6 +181,7 @@ def real_gate() -> gate.Gate:
     folder = scratch.folder("gate")
     accounts = scratch.put(folder / "accounts", b"alice:{PLAIN}open sesame::::::\nbob:*::::::\nmrose:::::::\n")
     values = {
+        "state_dir": f"{folder}/state",
         "auth.sources": ["mailauth", "accounts"],
         "accounts.file": accounts,
         "accounts.owner": "nobody",
