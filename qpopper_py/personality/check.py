@@ -44,7 +44,7 @@ def hint(text: str) -> Finding:
 def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
     """All that is to be said, in the order of the settings."""
     settings = invocation.settings
-    from qpopper_py.personality.check_logins import policy, sources, tokens, wrappers
+    from qpopper_py.personality.check_logins import mechanisms, policy, sources, tokens, wrappers
     from qpopper_py.personality.check_rules import bulletins, deleting, unique_ids
 
     checks = (
@@ -57,6 +57,7 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
         patience,
         log,
         sources,
+        mechanisms,
         tokens,
         policy,
         mailauth,

@@ -37,10 +37,26 @@ def sources(settings: "Settings", euid: int) -> "Iterator[Finding]":
         yield from saslauthd(settings)
 
 
-def tokens(settings: "Settings", _euid: int) -> "Iterator[Finding]":
-    """OAuth tokens can be checked, and SCRAM has its key."""
+def mechanisms(settings: "Settings", _euid: int) -> "Iterator[Finding]":
+    """SCRAM has its key, and clients do not choose what most users cannot log in by."""
     if any(name.startswith("SCRAM") for name in settings.auth_mechanisms) and not settings.state_dir:
         yield Finding("auth.mechanisms: SCRAM keeps a key in state_dir, which is empty; set it")
+    if settings.auth_mechanisms or "mailauth" not in settings.auth_sources or not settings.mailauth_database:
+        return
+    from qpopper_py.auth.authdb import has_apop_entries
+
+    try:
+        if has_apop_entries(settings.mailauth_database):
+            yield hint(
+                "auth.mechanisms: there are APOP entries, so CRAM-MD5 and SCRAM are announced to everybody, and some"
+                " clients of users without an entry try nothing else; with such users name PLAIN and LOGIN alone"
+            )
+    except CredentialStoreError:
+        pass  # mailauth.database says so
+
+
+def tokens(settings: "Settings", _euid: int) -> "Iterator[Finding]":
+    """OAuth tokens can be checked."""
     if "oauth" not in settings.auth_sources:
         return
     from qpopper_py.auth import token_keys

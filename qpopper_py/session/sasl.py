@@ -38,7 +38,8 @@ def auth(session: "Session", words: "list[bytes]") -> Reply:
     """AUTH mechanism [initial response]."""
     name = plain(words[0]).upper()
     session.name, session.user = b"", ""
-    if name not in session.gate.mechanisms(session.facts):
+    capability(session)
+    if name not in session.offered:
         raise Refused(session.dialect.say("no_mechanism"))
     exchange = session.gate.begin(name, session.facts)
     outcome = _begin(session, exchange, words[1] if len(words) > 1 else None)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qpopper_py.auth import order, pam
+from qpopper_py.auth import authdb_edit, order, pam
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.personality import check, commandline, report
-from qpopper_py.personality.check_logins import tokens
+from qpopper_py.personality.check_logins import mechanisms, tokens
 from qpopper_py.settings import Settings
 
 if TYPE_CHECKING:
@@ -134,7 +134,17 @@ class TestTokens:
 
     def test_scram_without_a_state_folder_is_an_error(self) -> None:
         settings = Settings([("test", {"auth.mechanisms": "SCRAM-SHA-256", "state_dir": ""})])
-        assert ["state_dir" in str(finding) for finding in tokens(settings, 0)] == [True]
+        assert ["state_dir" in str(finding) for finding in mechanisms(settings, 0)] == [True]
+
+    def test_apop_entries_make_clients_choose_for_everybody(self, tmp_path: Path) -> None:
+        where = (f"{tmp_path}/mailauth.db", f"{tmp_path}/keys/mailauth.key", "")
+        settings = Settings([("test", {"mailauth.database": where[0], "mailauth.key": where[1]})])
+        authdb_edit.create(*where)
+        assert list(mechanisms(settings, 0)) == []
+        authdb_edit.Editor(*where).put("alice", "APOP", b"secret")
+        assert [str(finding).startswith("hint: auth.mechanisms") for finding in mechanisms(settings, 0)] == [True]
+        chosen = Settings([("test", {**settings.values, "auth.mechanisms": "PLAIN"})])
+        assert list(mechanisms(chosen, 0)) == []
 
 
 @pytest.mark.parametrize(
