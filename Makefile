@@ -74,7 +74,7 @@ coverage: $(VENV)/test-tools $(VENV)/installed ## branch coverage, in process on
 
 .PHONY: bench
 bench: ## beside popa3d, as root: opening 1 GB, expunge, RETR, greeting, memory, sessions a second; some minutes
-	for name in mbox_open expunge transfer greeting retr_memory "sessions --rounds=3 --seconds=1" idle; do \
+	for name in mbox_open expunge transfer greeting retr_memory "sessions --rounds=3 --seconds=1" idle "refusals --tries=30"; do \
 		set -- $$name; program=$$1; shift; $(VENV_PYTHON) benchmarks/$$program.py "$$@" || exit 1; done
 
 .PHONY: torture

@@ -91,13 +91,14 @@ def furnish(folder: Path) -> None:
     etc = folder / "etc"
     subprocess.run(["cp", "-a", "/etc", etc], check=True)
     lines = {
-        "passwd": f"{USER}:x:{UID}:{UID}::/nonexistent:/bin/sh\npopa3d:x:64991:64991::/nonexistent:/usr/sbin/nologin\n",
-        "group": f"{USER}:x:{UID}:\npopa3d:x:64991:\n",
-        "shadow": f"{USER}:{HASH}:19000:0:99999:7:::\npopa3d:*:19000:0:99999:7:::\n",
+        "passwd": f"{USER}:x:{UID}:{UID}::/nonexistent:/bin/sh\npopa3d:x:64991:64991::/nonexistent:/usr/sbin/nologin\n"
+        "pop3d:x:64992:64992::/nonexistent:/usr/sbin/nologin\n",
+        "group": f"{USER}:x:{UID}:\npopa3d:x:64991:\npop3d:x:64992:\n",
+        "shadow": f"{USER}:{HASH}:19000:0:99999:7:::\npopa3d:*:19000:0:99999:7:::\npop3d:*:19000:0:99999:7:::\n",
     }
     for name, more in lines.items():
         known = (etc / name).read_text().splitlines(keepends=True)
-        kept = [line for line in known if line.partition(":")[0] not in (USER, "popa3d")]
+        kept = [line for line in known if line.partition(":")[0] not in (USER, "popa3d", "pop3d")]
         (etc / name).write_text("".join(kept) + more)
     (etc / "pam.d/popa3d").write_text("auth required pam_unix.so\naccount required pam_unix.so\n")
     bind(etc, "/etc")
@@ -105,7 +106,8 @@ def furnish(folder: Path) -> None:
     shutil.chown(folder / "mail", group="mail")
     (folder / "mail").chmod(0o2775)
     bind(folder / "mail", "/var/mail")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/var/lib"], check=True)
+    for place in ("/var/lib", "/run"):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", place], check=True)
     os.mkdir("/var/lib/popa3d")
 
 

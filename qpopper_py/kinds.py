@@ -237,6 +237,38 @@ class Seconds(Whole):
         super().__init__(name, default, why, least, most)
 
 
+class Moment(Setting):
+    """A short time in seconds, none or at least a millisecond: 2, 0.05, 50ms, 2s."""
+
+    units = {"ms": 0.001, "s": 1, "m": 60}
+    form = "a time (2, 0.05, 50ms, 2s, 1m)"
+
+    def __init__(self, name: str, default: float, why: str, most: int) -> None:
+        super().__init__(name, default, why)
+        self.most = most
+
+    def __get__(self, settings: "Holder", owner: type) -> float:
+        return self.value(settings)  # type: ignore[return-value]  # parse() made it a number
+
+    def parse(self, raw: object) -> float:
+        if isinstance(raw, str):
+            digits = raw.rstrip("ms")
+            if not digits.isascii() or not digits.replace(".", "", 1).isdigit() or len(digits) > 18:
+                raise ValueError("is not " + self.form)
+            unit = raw[len(digits) :] or "s"
+            if unit not in self.units:
+                raise ValueError("is not " + self.form)
+            number = float(digits) if "." in digits else int(digits)
+            raw = number if self.units[unit] == 1 else number * self.units[unit]
+        if isinstance(raw, bool) or not isinstance(raw, (int, float)):
+            raise ValueError("is not " + self.form)
+        if not (raw == 0 or raw >= 0.001):  # what is no number at all is neither
+            raise ValueError("is less than a millisecond")
+        if raw > self.most:
+            raise ValueError(f"is more than {self.most}")
+        return raw
+
+
 class Days(Text):
     """A number of days, as digits, or never."""
 

@@ -16,6 +16,7 @@ from qpopper_py.kinds import (
     FileName,
     Host,
     LoginTimes,
+    Moment,
     Names,
     NeededPath,
     Networks,
@@ -186,8 +187,8 @@ class Settings:
     auth_scram_iterations = Whole(
         "auth.scram_iterations", 4096, "how often SCRAM hashes a secret, on both sides (RFC 7677)", 4096, 1_000_000
     )
-    auth_refusal_delay = Seconds(
-        "auth.refusal_delay", 2, "a refused login is answered this long after it was asked, whatever the reason", 0, 60
+    auth_refusal_delay = Moment(
+        "auth.refusal_delay", 2, "a refused login is answered this long after it was asked, whatever the reason", 60
     )
     auth_max_failures = Whole(
         "auth.max_failures", 3, "refused logins after which the connection ends; 0: no end", 0, 1000

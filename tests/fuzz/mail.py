@@ -16,8 +16,8 @@ from qpopper_py.store import overrides as uid_table
 from qpopper_py.store.lock import MaildropLock
 from qpopper_py.store.maildir import names
 from qpopper_py.store.mbox import fast, index_file, recover, redo, scan
-from qpopper_py.store.mbox import layout as columns
 from qpopper_py.store.mbox.from_line import LONGEST, MMDF, RULES, STRICT, rule
+from qpopper_py.store.mbox.layout import DIGEST, LOOK, Layout
 from tests import kernels
 from tests.store import boxes
 from tests.store.test_rules import HABITS
@@ -44,12 +44,12 @@ def scanned(kind: type[scan.Scanner], data: bytes, by: Rule, step: int, longest:
     path = scratch.put(scratch.folder("mbox") / "box", data)
     fd = os.open(path, os.O_RDONLY)
     try:
-        layout = kind(fd, path, columns.Layout(0, len(data), by), step, longest).run()
+        made = kind(fd, path, Layout(0, len(data), by), step, longest).run()
     except MaildropUnusable as why:
         return str(why)
     finally:
         os.close(fd)
-    return {name: getattr(layout, name) for name in columns.Layout.__slots__}
+    return {name: getattr(made, name) for name in Layout.__slots__}
 
 
 def mbox(data: bytes) -> None:
@@ -86,15 +86,15 @@ def mmdf(data: bytes) -> None:
 
 
 def check_layout(data: bytes, layout: dict) -> None:
-    """What RFC 1939 and :class:`columns.Layout` promise of each row."""
+    """What RFC 1939 and :class:`Layout` promise of each row."""
     before = 0
     for row, start in enumerate(layout["starts"]):
         body, end = layout["bodies"][row], layout["ends"][row]
         assert before <= start < layout["texts"][row] <= body <= len(data)
         assert layout["texts"][row] <= end <= len(data)
         assert layout["octets"][row] == len(boxes.wire(data[layout["texts"][row] : end]))
-        head = blake2b(data[start:body][: columns.LOOK], digest_size=columns.DIGEST).digest()
-        assert layout["digests"][row * columns.DIGEST : (row + 1) * columns.DIGEST] == head
+        head = blake2b(data[start:body][:LOOK], digest_size=DIGEST).digest()
+        assert layout["digests"][row * DIGEST : (row + 1) * DIGEST] == head
         before = end
 
 

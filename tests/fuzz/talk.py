@@ -10,7 +10,7 @@ from unittest import mock
 from qpopper_py.auth import crypt, gate
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Challenge
-from qpopper_py.events import Facts, SessionClosed, Tap
+from qpopper_py.events import Facts, SessionClosed, Tap, Tls
 from qpopper_py.personality.ucb import DIALECT
 from qpopper_py.privilege import Stream
 from qpopper_py.protocol.request import MASK, number, parse, printed, safe
@@ -51,23 +51,28 @@ def always_ready() -> int:
 
 
 class OpenGate:
-    """Lets mrose in by ``secret``, or by RFC 1939's digest."""
+    """Lets mrose in by ``secret``, or by RFC 1939's digest, which it also takes for a response to AUTH."""
 
     def __init__(self) -> None:
         self.passwords: list[bytes] = []
+        self.asked = 0
 
     def check(self, user: bytes, password: bytes, facts: Facts) -> Account | Denied:
         self.passwords.append(password)
         return self.verdict((user, password) == (b"mrose", b"secret"))
 
     def begin(self, mechanism: str, facts: Facts) -> OpenGate:
+        self.asked = 0
         return self
 
-    def step(self, data: bytes) -> Account | Denied:
+    def step(self, data: bytes) -> Challenge | Account | Denied:
+        self.asked += 1
+        if self.asked < 4 and not data:
+            return Challenge(b"" if self.asked == 1 else b"again\n")
         return self.verdict(data == b"mrose " + DIGEST)
 
     def mechanisms(self, facts: Facts) -> tuple[str, ...]:
-        return ("PLAIN",)
+        return ("PLAIN", "X-DIGEST")
 
     def verdict(self, right: bool) -> Account | Denied:
         return Account("mrose", 1000, 1000, "/home/mrose", "", True, "unix") if right else Denied("mrose", "wrong")
@@ -146,7 +151,7 @@ def commands(data: bytes) -> None:
     heard = bytes(script.heard)
     assert not heard or heard.endswith(b"\r\n"), "a line was not ended"
     assert b"\n" not in heard.replace(b"\r\n", b""), "a line ended without CR"
-    assert heard.startswith((b"+OK", b"-ERR")) or not heard
+    assert heard.startswith((b"+OK", b"-ERR", b"+ ")) or not heard
     closed = [event for event in events if isinstance(event, SessionClosed)]
     assert len(closed) == 1
     assert bool(drop.closed) == (account is not None)
@@ -200,7 +205,8 @@ def sasl(data: bytes) -> None:
     names = sorted(gate.MECHANISMS)
     name = names[data[0] % len(names)] if data else "PLAIN"
     messages = data[1:].split(NEXT_STEP)
-    facts = Facts("s-1", "192.0.2.1", 1025, host="dbc.mtview.ca.us", stamp=STAMP, secure=True)
+    tls = Tls("TLSv1.2", "x", 256, "", b"unique", b"end point")
+    facts = Facts("s-1", "192.0.2.1", 1025, host="dbc.mtview.ca.us", stamp=STAMP, tls=tls)
     with mock.patch.object(crypt, "waste", return_value=None):  # takes its time, which is all that it does
         exchange = real_gate().begin(name, facts)
         for count, message in enumerate(messages):

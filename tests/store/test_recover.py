@@ -207,7 +207,7 @@ FRONT = {"phase": "front", "inode": 1, "temp_inode": 1, "had": 1, "held": 1, "wh
         ({key: value for key, value in FRONT.items() if key != "temp"}, b""),
         ({**FRONT, "temp": "2f7"}, b""),
         ({**FRONT, "temp": "2f00"}, b""),
-        ({"room": "1"}, b""),
+        ({"": "1"}, b""),
     ],
     ids=str,
 )

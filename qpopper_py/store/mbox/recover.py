@@ -88,7 +88,7 @@ def makes_sense(redo: Redo) -> bool:
     """Does it tell all that it must?  What vouches for itself may still come from another version, or another hand."""
     fields = redo.fields
     phase = fields.get("phase", "")
-    if not all(is_number(fields.get(name, "")) for name in NUMBERS.get(phase, ("",))):
+    if phase not in NUMBERS or not all(is_number(fields.get(name, "")) for name in NUMBERS[phase]):
         return False
     try:
         if phase in TAKING:
