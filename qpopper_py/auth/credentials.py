@@ -165,13 +165,15 @@ class Challenge:
     """What the client must be sent before its next step (RFC 4422 section 3), not yet in base64.
 
     ``refusal``: the client is refused already; it is only told why, and has to answer before the exchange ends.
+    ``wait`` as an account's (:class:`~.account.Account`), of one that tells that the client is let in.
     """
 
-    __slots__ = ("data", "refusal")
+    __slots__ = ("data", "refusal", "wait")
 
     def __init__(self, data: bytes, refusal: "Denied | None" = None) -> None:
         self.data = data
         self.refusal = refusal
+        self.wait = 0.0
 
 
 class WhichSalt:
