@@ -9,7 +9,8 @@
 - The same wrong password once more does not count and takes nobody's turn: it is a mail program that was not told of
   the new one.  Of a digest or a proof it cannot be told.
 - The right secret, from an origin from which the account logged in during the last guess.remember seconds, is let in
-  at once: whoever guesses cannot keep the owner out.  guess.trusted networks, and clients without an address, are
+  at once: whoever guesses cannot keep the owner out.  After GRACE wrong ones there since (somebody shares the address)
+  it is delayed as others are, but never refused.  guess.trusted networks, and clients without an address, are
   neither counted nor delayed.
 - With guess.lockout, so many failures in a row, from wherever, lock an account for guess.lockout_time seconds from
   the last; while it is locked, tries do not count.  The owner gets in from where the account lately logged in.
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 DAY = 86400
 STEEPEST = 64  # more steps than any factor needs from the first delay to the largest
 SLACK = 1  # second: the answer before it left a little early
+GRACE = 10  # wrong secrets of an account from where it lately logged in
 TAG = 4  # octets
 CROWD = "too many tries at once from this address (guess.largest)"
 LOCKED = "locked out after too many refused logins (guess.lockout)"
@@ -115,27 +117,38 @@ class _Try:
         self.wrong = int.from_bytes(file.hash(b"wrong", user + b"\0" + secret, 2), "big") or 1 if secret else 0
 
     def settle(self) -> Account | Denied:
-        verdict = self.verdict
-        if isinstance(verdict, Account) and self.pair.last:
+        verdict, known = self.verdict, bool(self.pair.last)
+        if isinstance(verdict, Account) and known and self.pair.count <= GRACE:
             self._welcome()
             return verdict
         delay = self._delay()
         if isinstance(verdict, Denied) and self.wrong and self.wrong in self.origin.wrong:
             verdict.wait = delay
             return verdict
+        if isinstance(verdict, Denied) and known and not verdict.temporary:
+            self.pair.count += 1
+            self.file.put(self.pair)
         wait = self._turn(delay)
         if wait > self.settings.guess_largest + SLACK:
-            return Denied(verdict.user, CROWD, temporary=True, wait=self.settings.guess_largest)
-        if isinstance(verdict, Account) and self._locked():
-            verdict = Denied(verdict.user, LOCKED)
+            wait = self.settings.guess_largest
+            if not known or isinstance(verdict, Denied):
+                return Denied(verdict.user, CROWD, temporary=True, wait=wait)
+        elif delay:
+            self.origin.taken = int((self.file.now + wait) * 1000)
+        verdict = self._judged(verdict, known)
+        if self.origin.last:
+            self.file.put(self.origin)
+        verdict.wait = wait
+        return verdict
+
+    def _judged(self, verdict: Account | Denied, known: bool) -> Account | Denied:
+        """The verdict after guess.lockout; counted."""
+        if isinstance(verdict, Account) and self._locked() and not known:
+            return Denied(verdict.user, LOCKED)
         if isinstance(verdict, Account):
             self._welcome()
         elif not verdict.temporary:
-            self._count(verdict)
-        if delay or self.origin.last == self.now:
-            self.origin.taken = int((self.file.now + wait) * 1000)
-            self.file.put(self.origin)
-        verdict.wait = wait
+            self._count()
         return verdict
 
     def _delay(self) -> float:
@@ -155,18 +168,17 @@ class _Try:
 
     def _welcome(self) -> None:
         """The account logged in from here."""
-        if self.now - self.pair.last >= min(DAY, self.settings.guess_remember // 2):
-            self.pair.last = self.now
+        if self.pair.count or self.now - self.pair.last >= min(DAY, self.settings.guess_remember // 2):
+            self.pair.count, self.pair.last = 0, self.now
             self.file.put(self.pair)
         if self.account.count:
             self.account.count = 0
             self.file.put(self.account)
 
-    def _count(self, denied: Denied) -> None:
-        if denied.why != LOCKED:
-            self.origin.count = min(self.origin.count + 1, MOST)
-            self.origin.wrong = [self.wrong, *self.origin.wrong[: WRONG - 1]] if self.wrong else self.origin.wrong
-            self.origin.last = self.now
+    def _count(self) -> None:
+        self.origin.count = min(self.origin.count + 1, MOST)
+        self.origin.wrong = [self.wrong, *self.origin.wrong[: WRONG - 1]] if self.wrong else self.origin.wrong
+        self.origin.last = self.now
         if self.settings.guess_lockout and not self._locked():
             self.account.count += 1
             self.account.last = self.now

@@ -8,6 +8,9 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from qpopper_py.auth import guesses
 from qpopper_py.auth.account import Account, Denied
@@ -184,8 +187,9 @@ class TestTheSamePassword:
 class TestWhereTheAccountLatelyLoggedIn:
     def test_the_right_password_is_let_in_at_once(self, house: House) -> None:
         assert house.right().wait == 0
-        waits(house, 10)
-        house.wrong()
+        waits(house, 7)
+        waits(house, 9, user="bob")
+        house.wrong("bob")
         account = house.right()
         assert isinstance(account, Account)
         assert account.wait == 0
@@ -193,6 +197,23 @@ class TestWhereTheAccountLatelyLoggedIn:
     def test_a_wrong_one_is_delayed_all_the_same(self, house: House) -> None:
         house.right()
         assert waits(house, 4) == [0, 1, 2, 4]
+
+    def test_who_shares_the_address_cannot_try_one_password_after_the_other(self, house: House) -> None:
+        """Or on a thousand connections at once; the owner waits, and is not refused."""
+        house.right()
+        for _ in range(100):
+            house.wrong()
+        account = house.right()
+        assert isinstance(account, Account)
+        assert account.wait == house.settings.guess_largest
+        house.wrong()
+        assert house.right().wait == 0
+
+    def test_nobody_elsewhere_takes_that_from_the_owner(self, house: House) -> None:
+        house.right()
+        for number in range(100):
+            house.wrong(peer=f"198.51.100.{number}")
+        assert house.right().wait == 0
 
     def test_it_is_of_that_account_and_that_address_only(self, house: House) -> None:
         house.right("alice", HERE)
@@ -379,6 +400,26 @@ class TestFile:
         data = house.path.read_bytes()
         house.path.write_bytes(data[: guesses.HEAD] + b"\xff" * (len(data) - guesses.HEAD))
         assert waits(house, 3) == [0, 1, 2]
+        assert house.heard == []
+
+    @hypothesis_settings(max_examples=100, deadline=None)
+    @given(data=st.binary(min_size=1, max_size=4096), right=st.booleans())
+    def test_whatever_the_records_are_an_answer_comes_in_time(
+        self, data: bytes, right: bool, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        house = House(tmp_path_factory.mktemp("house"), lockout=3)
+        house.wrong()
+        head, size = house.path.read_bytes()[: guesses.HEAD], house.path.stat().st_size
+        keyed = bytearray((data * (size // len(data) + 1))[: size - guesses.HEAD])
+        with guesses.Guesses(house.settings.state_dir, house.now, house.heard.append) as file:
+            for table in (guesses.ORIGINS, guesses.PAIRS, guesses.ACCOUNTS):
+                for what in (bytes([192, 0, 2, 7]), bytes([192, 0, 2, 7]) + b"alice", b"alice"):
+                    record = file.find(table, what, 1 << 40)  # damaged behind the hash by which it is found
+                    keyed[record.place - guesses.HEAD : record.place - guesses.HEAD + 8] = record.hash
+        house.path.write_bytes(head + keyed)
+        for _ in range(3):
+            said = house.right() if right else house.verdict(Denied("alice", "wrong password"), b"x", HERE)
+            assert 0 <= said.wait <= house.settings.guess_largest + 1
         assert house.heard == []
 
     def test_a_clock_that_was_wrong_delays_nobody_for_longer(self, house: House) -> None:
