@@ -139,7 +139,10 @@ def test_nothing_that_a_talkative_server_writes_holds_a_secret(server: Server) -
             f"PASS {PASSWORD}",  # before USER
             f"APOP bob {digest(greeting[greeting.index('<') :], 'not his')}",
             f"APOP bob {digest(greeting[greeting.index('<') :], APOP_SECRET)} more",
-            f"AUTH PLAIN {base64.b64encode(f'{chr(0)}alice{chr(0)}{PASSWORD}'.encode()).decode()}",
+            f"AUTH PLAIN {base64.b64encode(f'{chr(0)}bob{chr(0)}{PASSWORD}'.encode()).decode()}",
+            "AUTH PLAIN",
+            base64.b64encode(f"\0bob\0{PASSWORD}".encode()).decode(),
+            f"AUTH {PASSWORD}",
             "USER alice",
             f"PASS {PASSWORD} ",
             f"xtnd {PASSWORD}",

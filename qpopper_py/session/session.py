@@ -197,6 +197,8 @@ class Session:
             self.heard = safe(request, row.secret if row else None, row is not None)
             for tap in self.taps:
                 tap.received(self.facts, self.user, self.heard)
+            if row and row.named and self.settings.log_unknown_names == "hidden":
+                self.heard = bare(self.heard)
             if row is None:
                 self._err(Refused(self.dialect.say("unknown", verb=request.verb)))
             else:
@@ -285,11 +287,9 @@ class Session:
 
     def _err(self, why: Refused) -> None:
         self.say(reply.status(False, why.text, why.code))
-        user, heard = self.account.user if self.account else self.alias, self.heard
-        if not self.account and self.settings.log_unknown_names == "hidden":
-            heard = bare(heard)  # what stands behind USER may be a password
+        user = self.account.user if self.account else self.alias
         text = f"[{why.code}] {why.logged}" if why.code else why.logged
-        self.emit(events.CommandFailed(self.facts, user, heard, text))
+        self.emit(events.CommandFailed(self.facts, user, self.heard, text))
 
     def say(self, line: bytes) -> None:
         self.wire.write(line)

@@ -8,13 +8,14 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
+import scramp
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from qpopper_py.auth import guesses
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Digest, Password
+from qpopper_py.auth.credentials import Challenge, Digest, Password
 from qpopper_py.auth.gate import Gate
 from qpopper_py.auth.lockout import Lockout
 from qpopper_py.errors import ConfigurationError, CredentialStoreError
@@ -478,6 +479,34 @@ class TestGate:
     def test_passwords_and_digests_count_together(self, gate: Gate, facts: Facts) -> None:
         gate.check(b"alice", b"wrong", facts)
         denied = gate.begin("APOP", facts).step(b"alice " + b"0" * 32)
+        assert isinstance(denied, Denied)
+        assert denied.wait == 7
+
+    def test_a_last_word_that_tells_the_verdict_waits_in_its_place(self, gate: Gate, facts: Facts) -> None:
+        """SCRAM's server signs before the client's last, empty response (RFC 5802 section 5)."""
+        gate.check(b"alice", b"wrong", facts)
+        client = scramp.ScramClient(["SCRAM-SHA-256"], "alice", "secret")
+        exchange = gate.begin("SCRAM-SHA-256", facts)
+        said = exchange.step(client.get_client_first().encode())
+        assert isinstance(said, Challenge)
+        assert said.wait == 0
+        client.set_server_first(said.data.decode())
+        said = exchange.step(client.get_client_final().encode())
+        assert isinstance(said, Challenge)
+        assert said.wait == 7
+        client.set_server_final(said.data.decode())
+        account = exchange.step(b"")
+        assert isinstance(account, Account)
+        assert account.wait == 0
+
+    def test_a_wrong_proof_waits_as_long(self, gate: Gate, facts: Facts) -> None:
+        gate.check(b"alice", b"wrong", facts)
+        client = scramp.ScramClient(["SCRAM-SHA-256"], "alice", "Secret")
+        exchange = gate.begin("SCRAM-SHA-256", facts)
+        said = exchange.step(client.get_client_first().encode())
+        assert isinstance(said, Challenge)
+        client.set_server_first(said.data.decode())
+        denied = exchange.step(client.get_client_final().encode())
         assert isinstance(denied, Denied)
         assert denied.wait == 7
 
