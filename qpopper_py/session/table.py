@@ -83,7 +83,7 @@ class Row:
 # fmt: off
 TABLE = (
     #   verb         states        least most  handler             success        failure        secret    CAPA
-    Row("user",      BEFORE,        1, 1,    auth.user,           USER_GIVEN,                   named=True,  capa="USER"),
+    Row("user",      BEFORE,        1, 1,    auth.user,           USER_GIVEN,                 named=True,  capa="USER"),
     Row("pass",      (USER_GIVEN,), 1, None, auth.pass_,          TRANSACTION,   AUTHORIZATION, secret=0),
     Row("apop",      BEFORE,        2, 2,    auth.apop,           TRANSACTION,   AUTHORIZATION, secret=1,  named=True),
     Row("auth",      BEFORE,        0, 0,    sasl.list_,                                       capa=sasl.capability),
