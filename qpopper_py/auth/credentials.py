@@ -36,6 +36,10 @@ class Credential:
         other.user = user
         return other
 
+    def again(self) -> bytes:
+        """What is the same when the client sends the same once more; empty: of this kind it cannot be told."""
+        return b""
+
     def waste(self) -> None:
         """Do the work of a check, where there is nothing to check."""
 
@@ -48,6 +52,9 @@ class Password(Credential):
     def __init__(self, user: str, secret: bytes) -> None:
         super().__init__(user)
         self.secret = secret
+
+    def again(self) -> bytes:
+        return self.secret
 
     def waste(self) -> None:
         from qpopper_py.auth import crypt
@@ -152,6 +159,9 @@ class Token(Credential):
     def __init__(self, user: str, token: str) -> None:
         super().__init__(user)
         self.token = token
+
+    def again(self) -> bytes:
+        return self.token.encode("utf-8", "surrogateescape")
 
 
 class Certificate(Credential):

@@ -6,8 +6,8 @@
 - Tries of one origin are answered one after the other, on however many connections they come.  What would have to
   wait for longer than guess.largest is refused without regard to the secret, as a fault that passes.
 - A try counts when it is found wrong, and all of an origin is forgotten guess.forget seconds after its last failure.
-- The same wrong password once more does not count and takes nobody's turn: it is a mail program that was not told of
-  the new one.  Of a digest or a proof it cannot be told.
+- The same wrong password or token once more does not count and takes nobody's turn: it is a mail program that was not
+  told of the new one.  Of a digest or a proof it cannot be told.
 - The right secret, from an origin from which the account logged in during the last guess.remember seconds, is let in
   at once: whoever guesses cannot keep the owner out.  After GRACE wrong ones there since (somebody shares the address)
   it is delayed as others are, but never refused.  guess.trusted networks, and clients without an address, are
@@ -113,8 +113,8 @@ class _Try:
         self.origin = file.find(ORIGINS, place, settings.guess_forget)
         self.pair = file.find(PAIRS, place + user, settings.guess_remember)
         self.account = file.find(ACCOUNTS, user, settings.guess_lockout_time)
-        secret: bytes = getattr(credential, "secret", b"")  # of the kinds that send the secret itself
-        self.wrong = int.from_bytes(file.hash(b"wrong", user + b"\0" + secret, 2), "big") or 1 if secret else 0
+        again = credential.again()
+        self.wrong = int.from_bytes(file.hash(b"wrong", user + b"\0" + again, 2), "big") or 1 if again else 0
 
     def settle(self) -> Account | Denied:
         verdict, known = self.verdict, bool(self.pair.last)

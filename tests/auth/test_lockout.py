@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from qpopper_py.auth import guesses
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Challenge, Digest, Password
+from qpopper_py.auth.credentials import Challenge, Digest, Password, Token
 from qpopper_py.auth.gate import Gate
 from qpopper_py.auth.lockout import Lockout
 from qpopper_py.errors import ConfigurationError, CredentialStoreError
@@ -174,6 +174,15 @@ class TestTheSamePassword:
         for secret in old:
             house.wrong(secret=secret)
         assert house.path.read_bytes() == before
+
+    def test_a_token_that_ran_out_is_like_an_old_password(self, house: House) -> None:
+        found = []
+        for token in ("old", "old", "old", "new"):
+            guard = Lockout(house.settings, house.heard.append, lambda: house.now)
+            denied = Denied("alice", "the token has run out")
+            found.append(guard.settle(denied, Token("alice", token), Facts("s1", peer=HERE)).wait)
+            house.later(found[-1])
+        assert found == [0, 1, 1, 1]
 
     def test_digests_differ_each_time_so_they_count(self, house: House) -> None:
         found = []
