@@ -103,7 +103,7 @@ class SessionStarted(Event):
 
 
 class LoginRefused(Event):
-    """A login was refused.  ``why`` is for the log alone; ``user`` is as the client gave it.
+    """A login was refused.  ``why`` is for the log alone; ``user`` is as the client gave it, or the gate's tag for it.
 
     ``temporary``: the fault is ours (a database that cannot be read), and no reason to ban the client.
     """

@@ -10,6 +10,7 @@ This module is on the path to the greeting: it imports nothing but errors and th
 
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.kinds import (
+    WEEK,
     Addresses,
     Choice,
     Days,
@@ -156,6 +157,13 @@ class Settings:
         "log.reverse_lookup", False, "log the client's name beside its address; costs a look-up a session"
     )
 
+    log_unknown_names = Choice(
+        "log.unknown_names",
+        "hidden",
+        ["hidden", "shown"],
+        "names that are no account's in the log: a tag in their place, for they may be passwords; or as they came",
+    )
+
     trace_file = Path("trace.file", "", "write every line of the dialogue to this file (-t)")
     trace_bodies = Switch("trace.bodies", False, "write message bodies to the trace, not only their size")
     trace_users = Names("trace.users", (), "trace these users only")
@@ -213,6 +221,31 @@ class Settings:
         "c2.lockout", 600, "with auth.c2: how long; 0: until root takes the user out of state_dir/c2-failures"
     )
     c2_times = LoginTimes("c2.times", (), "with auth.c2: when users may log in, as in time.conf(5)")
+
+    guess_delay = Seconds(
+        "guess.delay", 1, "after a refused login, how long the next answer to its address waits; 0: no longer", 0, 60
+    )
+    guess_factor = Whole("guess.factor", 2, "how many times as long after each further one", 1, 10)
+    guess_largest = Seconds(
+        "guess.largest", 30, "the longest of these delays; of more tries at once the rest are refused", 1, 600
+    )
+    guess_forget = Seconds("guess.forget", 3600, "after so long without a refused login an address begins anew", 60)
+    guess_remember = Seconds(
+        "guess.remember",
+        WEEK,
+        "so long after a login the same account is let in from the same address without delay or lockout",
+    )
+    guess_trusted = Networks(
+        "guess.trusted", ("127.0.0.0/8", "::1"), "addresses and networks that are neither delayed nor counted"
+    )
+    guess_lockout = Whole(
+        "guess.lockout",
+        0,
+        "refused logins in a row, from anywhere, that lock an account out; 0: none, for strangers could do it",
+        0,
+        1000,
+    )
+    guess_lockout_time = Seconds("guess.lockout_time", 900, "how long, from the last of them", 1)
 
     pam_service = Word("pam.service", "pop3", "the service that PAM is asked for: the name of a file in /etc/pam.d")
     pam_session = Switch("pam.session", False, "open and close a PAM session at login, for modules that make homes")
@@ -340,6 +373,13 @@ class Settings:
             self._at_odds("auth.sources", "auth.sources names accounts, but accounts.file is empty; set it to the file")
         if self.auth_c2 and not self.state_dir:
             self._at_odds("auth.c2", "auth.c2 counts failures in state_dir, which is empty; set it")
+        if self.guess_largest < self.guess_delay:
+            self._at_odds(
+                "guess.largest",
+                f"guess.largest = {self.guess_largest} is less than guess.delay = {self.guess_delay}; change one",
+            )
+        if self.guess_lockout and not self.state_dir:
+            self._at_odds("guess.lockout", "guess.lockout counts failures in state_dir, which is empty; set it")
         if self.c2_times and not self.auth_c2:
             self._at_odds("c2.times", "c2.times holds for nobody while auth.c2 is false; set that, or unset this")
         if self.auto_delete and self.update_on_abort:

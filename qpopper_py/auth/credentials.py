@@ -36,6 +36,10 @@ class Credential:
         other.user = user
         return other
 
+    def again(self) -> bytes:
+        """What is the same when the client sends the same once more; empty: of this kind it cannot be told."""
+        return b""
+
     def waste(self) -> None:
         """Do the work of a check, where there is nothing to check."""
 
@@ -48,6 +52,9 @@ class Password(Credential):
     def __init__(self, user: str, secret: bytes) -> None:
         super().__init__(user)
         self.secret = secret
+
+    def again(self) -> bytes:
+        return self.secret
 
     def waste(self) -> None:
         from qpopper_py.auth import crypt
@@ -153,6 +160,9 @@ class Token(Credential):
         super().__init__(user)
         self.token = token
 
+    def again(self) -> bytes:
+        return self.token.encode("utf-8", "surrogateescape")
+
 
 class Certificate(Credential):
     """A name that TLS has proved by the client's certificate."""
@@ -165,13 +175,15 @@ class Challenge:
     """What the client must be sent before its next step (RFC 4422 section 3), not yet in base64.
 
     ``refusal``: the client is refused already; it is only told why, and has to answer before the exchange ends.
+    ``wait`` as an account's (:class:`~.account.Account`), of one that tells that the client is let in.
     """
 
-    __slots__ = ("data", "refusal")
+    __slots__ = ("data", "refusal", "wait")
 
     def __init__(self, data: bytes, refusal: "Denied | None" = None) -> None:
         self.data = data
         self.refusal = refusal
+        self.wait = 0.0
 
 
 class WhichSalt:

@@ -22,7 +22,8 @@ debug      WHAT, of a session; only with -d
 =========  ====================================================================================================
 
 USER, CLIENT, IP, MECHANISM and SOURCE are one word each: what is not printable ASCII, blanks, double quotes and
-backslashes stand as ``\\xNN`` (a backslash doubled), ``-`` stands for nothing.  A name therefore cannot bring an
+backslashes stand as ``\\xNN`` (a backslash doubled), ``-`` stands for nothing.  A name that is no account's comes as
+``(unknown:TAG)`` already (log.unknown_names).  A name therefore cannot bring an
 address of its own into a record: the one behind the first ``from host (...)`` is the client's.
 A field is cut at a fixed length, ``...`` telling so, and no record is longer than MOST characters.
 """

@@ -195,6 +195,13 @@ def patience(settings: "Settings", _euid: int) -> "Iterator[Finding]":
             f"auth.refusal_delay: {settings.auth_refusal_delay} s is not less than login_timeout,"
             f" {settings.login_timeout} s, so nobody could try twice; make it smaller"
         )
+    if settings.guess_delay and settings.guess_largest >= settings.login_timeout:
+        yield hint(
+            f"guess.largest: {settings.guess_largest} s is not less than login_timeout, {settings.login_timeout} s,"
+            " so whoever failed often enough is not answered again; make it smaller"
+        )
+    if (settings.guess_delay or settings.guess_lockout) and not settings.state_dir:
+        yield hint("guess: refused logins are counted in state_dir, which is empty, so guessing is not slowed down")
 
 
 def log(settings: "Settings", _euid: int) -> "Iterator[Finding]":

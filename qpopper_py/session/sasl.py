@@ -8,7 +8,7 @@ from qpopper_py.auth.credentials import Challenge
 from qpopper_py.errors import Refused
 from qpopper_py.protocol.reply import Reply, challenge, listing
 from qpopper_py.protocol.request import MASK, plain
-from qpopper_py.session.authorization import decide
+from qpopper_py.session.authorization import decide, wait_for_the_moment
 from qpopper_py.session.wire import LineTooLong
 
 TYPE_CHECKING = False
@@ -37,7 +37,7 @@ def list_(session: "Session", words: "list[bytes]") -> Reply:
 def auth(session: "Session", words: "list[bytes]") -> Reply:
     """AUTH mechanism [initial response]."""
     name = plain(words[0]).upper()
-    session.name, session.user = b"", ""
+    session.name, session.user, session.alias = b"", "", ""
     capability(session)
     if name not in session.offered:
         raise Refused(session.dialect.say("no_mechanism"))
@@ -48,6 +48,8 @@ def auth(session: "Session", words: "list[bytes]") -> Reply:
             return _settle(session, name, outcome)
         if outcome.refusal is not None:
             return _refuse(session, name, outcome.refusal, outcome.data)
+        if outcome.wait:
+            wait_for_the_moment(session, outcome.wait)
         outcome = exchange.step(_ask(session, outcome.data))
     raise Refused(session.dialect.say("bad_response"))
 

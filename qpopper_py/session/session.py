@@ -21,7 +21,7 @@ from qpopper_py.errors import (
     TimedOut,
 )
 from qpopper_py.protocol import reply
-from qpopper_py.protocol.request import Request, parse, safe
+from qpopper_py.protocol.request import Request, bare, parse, safe
 from qpopper_py.session import table
 from qpopper_py.session.maildrop import Maildrop
 from qpopper_py.session.update import Update
@@ -73,6 +73,7 @@ class Session:
         self.host = facts.host
         self.name = b""  # as the client gave it to USER
         self.user = ""  # the same, fit for a reply; the account's once logged in
+        self.alias = ""  # what the log may call whoever has not logged in
         self.account: Account | None = None
         self.mechanism = ""
         self.offered: tuple[str, ...] = ()  # SASL mechanisms, as last announced
@@ -196,6 +197,8 @@ class Session:
             self.heard = safe(request, row.secret if row else None, row is not None)
             for tap in self.taps:
                 tap.received(self.facts, self.user, self.heard)
+            if row and row.named and self.settings.log_unknown_names == "hidden":
+                self.heard = bare(self.heard)
             if row is None:
                 self._err(Refused(self.dialect.say("unknown", verb=request.verb)))
             else:
@@ -284,8 +287,8 @@ class Session:
 
     def _err(self, why: Refused) -> None:
         self.say(reply.status(False, why.text, why.code))
-        user = self.account.user if self.account else self.user
-        text = f"[{why.code}] {why.text}" if why.code else why.text
+        user = self.account.user if self.account else self.alias
+        text = f"[{why.code}] {why.logged}" if why.code else why.logged
         self.emit(events.CommandFailed(self.facts, user, self.heard, text))
 
     def say(self, line: bytes) -> None:

@@ -3,8 +3,9 @@
 A row: verb; states it is valid in; least and most arguments (most None: the rest of the line, as one); handler;
 the state after success and after failure (empty: the same); how many words of it a log may show before the
 secret ones (None: all); the CAPA line it stands for, or what makes it; whether its line may be as long as
-limits.sasl.  A verb of two words is an XTND subcommand; one may have rows for different numbers of arguments.
-A verb in another state is an unknown command, as popper has it.
+limits.sasl; whether the log must not have its words, because one names a user.  A verb of two words is an XTND
+subcommand; one may have rows for different numbers of arguments.  A verb in another state is an unknown command, as
+popper has it.
 """
 
 from qpopper_py.protocol.request import Request, plain
@@ -35,7 +36,19 @@ AFTER = (TRANSACTION,)
 class Row:
     """One line of TABLE."""
 
-    __slots__ = ("capa", "handler", "least", "long", "most", "on_failure", "on_success", "secret", "states", "verb")
+    __slots__ = (
+        "capa",
+        "handler",
+        "least",
+        "long",
+        "most",
+        "named",
+        "on_failure",
+        "on_success",
+        "secret",
+        "states",
+        "verb",
+    )
 
     def __init__(
         self,
@@ -49,6 +62,7 @@ class Row:
         secret: int | None = None,
         capa: "str | Callable[[Session], str]" = "",
         long: bool = False,
+        named: bool = False,
     ) -> None:
         self.verb = verb
         self.states = states
@@ -60,6 +74,7 @@ class Row:
         self.secret = secret
         self.capa = capa
         self.long = long
+        self.named = named
 
     def takes(self, words: int) -> bool:
         return self.least <= words and (self.most is None or words <= self.most)
@@ -68,9 +83,9 @@ class Row:
 # fmt: off
 TABLE = (
     #   verb         states        least most  handler             success        failure        secret    CAPA
-    Row("user",      BEFORE,        1, 1,    auth.user,           USER_GIVEN,                              capa="USER"),
+    Row("user",      BEFORE,        1, 1,    auth.user,           USER_GIVEN,                 named=True,  capa="USER"),
     Row("pass",      (USER_GIVEN,), 1, None, auth.pass_,          TRANSACTION,   AUTHORIZATION, secret=0),
-    Row("apop",      BEFORE,        2, 2,    auth.apop,           TRANSACTION,   AUTHORIZATION, secret=1),
+    Row("apop",      BEFORE,        2, 2,    auth.apop,           TRANSACTION,   AUTHORIZATION, secret=1,  named=True),
     Row("auth",      BEFORE,        0, 0,    sasl.list_,                                       capa=sasl.capability),
     Row("auth",      BEFORE,        1, 2,    sasl.auth,           TRANSACTION,   AUTHORIZATION, secret=1,  long=True),
     Row("capa",      BEFORE,        0, 0,    capability.capa),

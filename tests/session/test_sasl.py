@@ -4,6 +4,7 @@ from base64 import b64encode
 
 import pytest
 
+from qpopper_py.auth.credentials import Challenge
 from qpopper_py.events import CommandFailed, LoggedIn, LoginRefused, SessionClosed
 from tests.session.talking import FakeGate, Talk, talk
 
@@ -248,3 +249,26 @@ def vars_of(event):
 def test_a_client_that_leaves_in_mid_exchange_is_a_hangup():
     done = Talk(b"AUTH PLAIN\r\n")
     assert [event.how for event in done.events_of(SessionClosed)] == ["hangup"]
+
+
+def test_a_challenge_that_tells_the_verdict_is_sent_at_its_moment():
+    """Or else whoever guesses would see by it what the refusal waits to tell."""
+
+    class Exchange:
+        told = False
+
+        def step(self, data):
+            if self.told:
+                return FakeGate.account
+            self.told = True
+            challenge = Challenge(b"v=signature")
+            challenge.wait = 7.0
+            return challenge
+
+    class Gate(FakeGate):
+        def begin(self, mechanism, facts):
+            return Exchange()
+
+    done = Talk(b"AUTH PLAIN " + RIGHT + b"\r\n\r\nQUIT\r\n", gate=Gate(), clock=lambda: 100.0)
+    assert done.lines[1:] == [b"+ " + b64encode(b"v=signature"), IN, BYE]
+    assert done.slept == [7.0]
