@@ -84,6 +84,13 @@ class Facts:
         return self.peer_name or self.peer or "localhost"
 
     @property
+    def same_host(self) -> bool:
+        """Client and server are this host.  Never through a proxy: who is behind it is anywhere."""
+        if self.proxy or not self.peer:
+            return False
+        return self.peer == self.local or self.peer == "::1" or self.peer.startswith("127.")
+
+    @property
     def private(self) -> bool:
         """Nobody on the way can read along."""
         return self.secure or self.tls is not None
