@@ -145,7 +145,7 @@ class Limits:
 
     def _client(self, entry: Entry, spelled: bytes) -> bool:
         """The proxy said for whom: count the session for that client too, once."""
-        if not entry.proxied or len(entry.keys) > 1:
+        if not spelled or not entry.proxied or len(entry.keys) > 1:
             return False
         try:
             address = spelled.decode("ascii")
