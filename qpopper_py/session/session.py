@@ -76,6 +76,7 @@ class Session:
         self.account: Account | None = None
         self.mechanism = ""
         self.offered: tuple[str, ...] = ()  # SASL mechanisms, as last announced
+        self.utf8 = False  # the client said UTF8 (RFC 6856)
         self.failures = 0
         self.heard = ""  # the safe form of the present line
         self.asked = 0.0  # when the present line was received
