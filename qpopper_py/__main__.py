@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qpopper_py.events import Event, Facts, Tap
     from qpopper_py.personality.commandline import Invocation
     from qpopper_py.privilege import Stream
-    from qpopper_py.serve.limits import Teller
+    from qpopper_py.serve.teller import Teller
     from qpopper_py.session.session import Session
 
 USAGE, SOFTWARE, CONFIG = 64, 70, 78  # exit statuses of sysexits.h
@@ -49,7 +49,9 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
     if not invocation.inetd:
         stream.close()
         return house.listen()
-    house.converse(stream)
+    from qpopper_py.serve.teller import Teller
+
+    house.converse(stream, Teller())
     return 0
 
 
@@ -221,15 +223,15 @@ class House:
         self.taps = open_taps(self.settings, self.warn)
         self.gate = Gate(self.settings, self.emit)
 
-    def converse(self, stream: "Stream", teller: "Teller | None" = None) -> None:
+    def converse(self, stream: "Stream", teller: "Teller") -> None:
         """Serve one connection from greeting to sign-off, and close it.  ``teller``: to whoever counts sessions."""
         from qpopper_py.auth.stamp import wanted
         from qpopper_py.protocol.reply import greeting
         from qpopper_py.serve.facts import learn
 
         try:
-            facts = learn(stream, self.settings, wanted(self.settings, self.emit), self.emit)
-            if facts is None or (teller and facts.proxy and not teller.client(facts.peer)):
+            facts = learn(stream, self.settings, wanted(self.settings, self.emit), self.emit, teller.quiet)
+            if facts is None or (facts.proxy and not teller.client(facts.peer)):
                 return  # without a word
             if self.settings.hosts_access == "on":
                 from qpopper_py.serve.hosts_access import admitted
@@ -245,7 +247,7 @@ class House:
         finally:
             stream.close()
 
-    def serve(self, stream: "Stream", facts: "Facts", line: bytes, teller: "Teller | None") -> None:
+    def serve(self, stream: "Stream", facts: "Facts", line: bytes, teller: "Teller") -> None:
         """What follows the greeting ``line``."""
         from qpopper_py.serve.roles import where
         from qpopper_py.session.session import Session
@@ -258,8 +260,8 @@ class House:
             session.greeted(line)
             account = session.authorize()
             if account is not None:
-                if teller:
-                    teller.logged_in()
+                teller.logged_in()
+                facts.quiet = False
                 self.enter(session, account, facts)
         except Exception as why:  # noqa: BLE001  # the client hears nothing, the log everything
             from qpopper_py.events import Trouble

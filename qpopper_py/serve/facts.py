@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def learn(
-    stream: "Stream", settings: "Settings", stamp_wanted: bool, emit: "Callable[[Event], None]"
+    stream: "Stream", settings: "Settings", stamp_wanted: bool, emit: "Callable[[Event], None]", quiet: bool = False
 ) -> "Facts | None":
     """The facts of the connection on ``stream``, whose socket's options are set; None: it must end without a word.
 
     A stream that is no TCP socket (a terminal, a pipe) has no addresses.
     """
-    facts = Facts(session_id(), host=settings.hostname or os.uname().nodename)
+    facts = Facts(session_id(), host=settings.hostname or os.uname().nodename, quiet=quiet)
     if stamp_wanted:
         facts.stamp = f"<{os.getpid()}.{int(time.time())}.{os.urandom(6).hex()}@{facts.host}>"
     sock = getattr(stream, "sock", None)

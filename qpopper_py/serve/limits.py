@@ -5,27 +5,27 @@ seconds from its beginning; it counts in all, for its source, and until it has l
 A source is an IPv4 address, or the /64 of an IPv6 address: that is what one customer has.  A connection that a proxy
 passed on counts for the proxy (limits.sessions_proxy) and for its client (limits.sessions_address).
 
-The table is as long as limits.sessions, and no record of a refusal comes twice in THROTTLE seconds for one source.
+The table is as long as limits.sessions.  A flood must not flood the log either: no record of a refusal comes twice in
+THROTTLE seconds for one source, and of a source that begins more than PACE sessions in that time the others are quiet:
+until they log in, nothing is recorded of them but refused logins and errors.
 """
 
 import time
 
 from qpopper_py.events import Trouble
 from qpopper_py.serve.proxy import Senders
+from qpopper_py.serve.teller import CLIENT, GRANTED, LOGGED_IN, REFUSED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _socket
     from collections.abc import Callable
 
     from qpopper_py.events import Event
     from qpopper_py.settings import Settings
 
 THROTTLE = 10  # seconds between two records of one cause: popa3d's MIN_DELAY
+PACE = 50  # sessions of a source that are logged in this time
 CAUSES = 256  # causes that are told apart; what comes beyond shares one record
-CLIENT, LOGGED_IN = b"C", b"L"  # what a session tells: C with the address of the client behind a proxy
-GRANTED, REFUSED = b"Y", b"N"
-MESSAGE = 64  # octets of the longest message
 
 
 def source_of(address: str) -> bytes:
@@ -42,13 +42,14 @@ def source_of(address: str) -> bytes:
 
 
 class Throttle:
-    """One record of a cause in THROTTLE seconds; the next one tells how many were left out."""
+    """``most`` records of a cause in THROTTLE seconds; the first one afterwards tells how many were left out."""
 
-    __slots__ = ("_causes", "_clock")
+    __slots__ = ("_causes", "_clock", "_most")
 
-    def __init__(self, clock: "Callable[[], float]" = time.monotonic) -> None:
+    def __init__(self, clock: "Callable[[], float]" = time.monotonic, most: int = 1) -> None:
         self._clock = clock
-        self._causes: dict[object, tuple[float, int]] = {}  # when it was last told, how often it was not since
+        self._most = most
+        self._causes: dict[object, tuple[float, int, int]] = {}  # since when, how many told and left out since
 
     def __call__(self, cause: object) -> int | None:
         """How many records of ``cause`` were left out before this one; None: this one is left out too."""
@@ -57,12 +58,15 @@ class Throttle:
             self._causes = {one: row for one, row in self._causes.items() if now - row[0] < THROTTLE}
             if len(self._causes) >= CAUSES:
                 cause = None
-        told, left_out = self._causes.get(cause, (now - THROTTLE, 0))
-        if now - told < THROTTLE:
-            self._causes[cause] = told, left_out + 1
-            return None
-        self._causes[cause] = now, 0
-        return left_out
+        since, told, left_out = self._causes.get(cause, (now, 0, 0))
+        if now - since >= THROTTLE:
+            self._causes[cause] = now, 1, 0
+            return left_out
+        if told < self._most:
+            self._causes[cause] = since, told + 1, 0
+            return 0
+        self._causes[cause] = since, told, left_out + 1
+        return None
 
 
 class Entry:
@@ -92,6 +96,7 @@ class Limits:
         self._counts: dict[tuple[str, bytes], int] = {}
         self._unauthenticated = 0
         self._throttle = Throttle(clock)
+        self._pace = Throttle(clock, PACE)
 
     def __len__(self) -> int:
         """Sessions that count."""
@@ -115,6 +120,13 @@ class Limits:
         self._entries[process] = Entry(self._clock(), key, key[0] == "proxy")
         self._counts[key] = self._counts.get(key, 0) + 1
         self._unauthenticated += 1
+
+    def quiet(self, address: str) -> bool:
+        """Whether the session that was admitted is one too many for the log; asked once for each."""
+        left_out = self._pace(source_of(address))
+        if left_out:
+            self.throttled(f"pace {address}", f"{address}: {left_out} sessions in {THROTTLE} s were not logged")
+        return left_out is None
 
     def ended(self, process: int) -> None:
         entry = self._entries.pop(process, None)
@@ -187,36 +199,3 @@ class Limits:
                 if not self._counts[key]:
                     del self._counts[key]
         self._lingering = kept
-
-
-class Teller:
-    """A session's end of the conversation with the process that counts it; without a ``channel`` nobody counts.
-
-    Where the other end is gone (the service is stopping) everything is granted.
-    """
-
-    __slots__ = ("_channel",)
-
-    def __init__(self, channel: "_socket.socket | None" = None) -> None:
-        self._channel = channel
-
-    def client(self, address: str) -> bool:
-        """Behind the proxy is the client ``address``: whether it may have one more session."""
-        if self._channel is None:
-            return True
-        try:
-            self._channel.send(CLIENT + address.encode("ascii"))
-            return self._channel.recv(1) != REFUSED
-        except OSError:
-            return True
-
-    def logged_in(self) -> None:
-        """From here on nothing is told: the process that follows belongs to the user."""
-        if self._channel is None:
-            return
-        try:
-            self._channel.send(LOGGED_IN)
-        except OSError:
-            pass  # nobody counts any more
-        self._channel.close()
-        self._channel = None

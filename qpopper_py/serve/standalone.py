@@ -12,7 +12,7 @@ from qpopper_py.errors import ConfigurationError
 from qpopper_py.events import Note, Trouble
 from qpopper_py.privilege import SocketStream
 from qpopper_py.serve.facts import address
-from qpopper_py.serve.limits import MESSAGE, Teller
+from qpopper_py.serve.teller import MESSAGE, Teller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from qpopper_py.serve.limits import Limits
 
 BACKLOG = 1024  # a burst of clients must not wait for a second SYN
+NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 SHORT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -39,8 +40,14 @@ def listeners(addresses: "Sequence[str]") -> "list[_socket.socket]":
                 host or None, port, 0, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, _socket.AI_PASSIVE
             )
             for family, kind, protocol, _, name in sorted(found, reverse=True):
-                made.append(listening(family, kind, protocol, name))
+                try:
+                    made.append(listening(family, kind, protocol, name))
+                except OSError as why:
+                    if host or why.errno not in NO_SUCH_FAMILY or not found[1:]:
+                        raise  # else every address is meant, and this kernel has no IPv6, or no IPv4
         except OSError as why:
+            for sock in made:
+                sock.close()
             raise ConfigurationError(f"listen: cannot listen on {where}: {why.strerror or why}") from None
     return made
 
@@ -49,11 +56,15 @@ def listening(family: int, kind: int, protocol: int, name: "tuple[object, ...]")
     import _socket
 
     sock = _socket.socket(family, kind, protocol)
-    sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-    if family == _socket.AF_INET6:
-        sock.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 1)
-    sock.bind(name)  # as getaddrinfo gave it
-    sock.listen(BACKLOG)
+    try:
+        sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        if family == _socket.AF_INET6:
+            sock.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 1)
+        sock.bind(name)  # as getaddrinfo gave it
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
     sock.setblocking(False)
     return sock
 
@@ -122,6 +133,7 @@ class Standalone:
         if not self.limits.admit(peer):
             sock.close()  # without a word
             return
+        quiet = self.limits.quiet(peer)
         try:
             ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
             child = os.fork()
@@ -130,7 +142,7 @@ class Standalone:
             self._short(why)
             return
         if child == 0:
-            self._child(sock, ours, theirs)
+            self._child(sock, ours, Teller(theirs, quiet))
         self.children.add(child)
         self.limits.began(child, peer)
         self.channels[ours.fileno()] = child, ours
@@ -159,7 +171,7 @@ class Standalone:
             del self.channels[descriptor]
             channel.close()
 
-    def _child(self, sock: "_socket.socket", ours: "_socket.socket", theirs: "_socket.socket") -> None:
+    def _child(self, sock: "_socket.socket", ours: "_socket.socket", teller: Teller) -> None:
         """Be the process of one connection, to the end."""
         status = 70
         try:
@@ -170,7 +182,7 @@ class Standalone:
             for listener in (ours, *self.listeners.values(), *(channel for _, channel in self.channels.values())):
                 listener.close()
             sock.setblocking(True)
-            self.converse(SocketStream(sock), Teller(theirs))
+            self.converse(SocketStream(sock), teller)
             status = 0
         finally:
             sys.stderr.flush()

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from qpopper_py.store.base import Store
 
 
+LOGGED_REFUSALS = 20  # records of a session's refused commands; of those that follow only the number is told
+
+
 class Session:
     """One client from greeting to sign-off."""
 
@@ -78,6 +81,7 @@ class Session:
         self.offered: tuple[str, ...] = ()  # SASL mechanisms, as last announced
         self.utf8 = False  # the client said UTF8 (RFC 6856)
         self.failures = 0
+        self.refused = 0  # commands answered -ERR
         self.heard = ""  # the safe form of the present line
         self.asked = 0.0  # when the present line was received
         self.login_deadline = 0.0
@@ -125,6 +129,8 @@ class Session:
             self.wire.flush()
         except ConnectionOver:
             pass
+        if self.refused > LOGGED_REFUSALS:
+            self.warn(f"{self.refused - LOGGED_REFUSALS} more commands were refused in this session")
         self.closing.user = self.account.user if self.account else ""
         self.closing.sent_octets = self.wire.sent
         for tap in self.taps:
@@ -285,6 +291,9 @@ class Session:
 
     def _err(self, why: Refused) -> None:
         self.say(reply.status(False, why.text, why.code))
+        self.refused += 1
+        if self.refused > LOGGED_REFUSALS:
+            return
         user = self.account.user if self.account else self.user
         text = f"[{why.code}] {why.text}" if why.code else why.text
         self.emit(events.CommandFailed(self.facts, user, self.heard, text))

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpopper_py.events import Event, Facts, Trouble
-from qpopper_py.serve.limits import CAUSES, GRANTED, REFUSED, THROTTLE, Limits, Teller, Throttle, source_of
+from qpopper_py.serve.limits import CAUSES, PACE, THROTTLE, Limits, Throttle, source_of
 from qpopper_py.serve.slots import Slot
+from qpopper_py.serve.teller import GRANTED, REFUSED, Teller
 from qpopper_py.settings import Settings
 
 A, B = "192.0.2.1", "192.0.2.2"
@@ -202,16 +203,32 @@ def test_a_flood_from_very_many_sources_is_not_a_record_for_each() -> None:
     assert len(table.said) == CAUSES + 1
 
 
-@given(st.lists(st.tuples(st.integers(0, 400), st.floats(0, 8)), max_size=300))
-def test_a_throttle_loses_no_count_and_speaks_at_most_once_in_its_time(steps: list[tuple[int, float]]) -> None:
+@given(st.integers(1, 3), st.lists(st.tuples(st.integers(0, 5), st.floats(0, 8)), max_size=100))
+def test_a_throttle_loses_no_count_and_speaks_so_often_in_its_time(most: int, steps: list[tuple[int, float]]) -> None:
     clock = Clock()
-    throttle = Throttle(clock)
-    spoken: dict[int, float] = {}
+    clock.now = 0.0
+    throttle = Throttle(clock, most)
+    spoken: dict[int, list[float]] = {}
+    silent: dict[int, int] = {}
     for cause, pause in steps:
         clock.now += pause
-        if throttle(cause) is not None:
-            assert clock.now - spoken.get(cause, -1000.0) >= THROTTLE
-            spoken[cause] = clock.now
+        told = throttle(cause)
+        if told is None:
+            silent[cause] = silent.get(cause, 0) + 1
+            continue
+        times = spoken.setdefault(cause, [])
+        times.append(clock.now)
+        assert sum(1 for time in times if time // THROTTLE == clock.now // THROTTLE) <= 2 * most
+        assert told == silent.pop(cause, 0)
+
+
+def test_of_a_flood_of_sessions_only_some_are_logged_and_then_their_number() -> None:
+    table = Table(limits__sessions_address=0)
+    assert [table.limits.quiet(A) for _ in range(PACE + 30)] == [False] * PACE + [True] * 30
+    assert not table.limits.quiet(B)
+    table.clock.now += THROTTLE
+    assert not table.limits.quiet(A)
+    assert table.said == ["192.0.2.1: 30 sessions in 10 s were not logged"]
 
 
 def test_a_session_is_told_what_the_table_says() -> None:
