@@ -25,7 +25,7 @@ from qpopper_py.protocol.request import Request, parse, safe
 from qpopper_py.session import table
 from qpopper_py.session.maildrop import Maildrop
 from qpopper_py.session.update import Update
-from qpopper_py.session.wire import LineTooLong
+from qpopper_py.session.wire import NEVER, LineTooLong
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Session:
 
     def greeted(self, line: bytes) -> None:
         """The greeting ``line`` was sent; the time to log in runs from here."""
-        self.login_deadline = self.clock() + self.settings.login_timeout
+        self.login_deadline = self.wire.deadline = self.clock() + self.settings.login_timeout
         self.wire.sent += len(line)
         if self.taps:
             self._tell(line)
@@ -113,6 +113,7 @@ class Session:
         ``state``: the user's private folder, empty if there is none.
         """
         try:
+            self.wire.deadline = NEVER
             self.mailer = mailer
             self.update = Update(self.settings, state, self.closing, self.warn)
             if self._open(store):
