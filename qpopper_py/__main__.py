@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from qpopper_py.events import Event, Facts, Tap
     from qpopper_py.personality.commandline import Invocation
     from qpopper_py.privilege import Stream
+    from qpopper_py.serve.teller import Teller
     from qpopper_py.session.session import Session
 
 USAGE, SOFTWARE, CONFIG = 64, 70, 78  # exit statuses of sysexits.h
@@ -48,7 +49,9 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
     if not invocation.inetd:
         stream.close()
         return house.listen()
-    house.converse(stream)
+    from qpopper_py.serve.teller import Teller
+
+    house.converse(stream, Teller())
     return 0
 
 
@@ -160,11 +163,12 @@ class House:
 
     def listen(self) -> int:
         """Serve standalone, in the foreground, until a signal ends it."""
+        from qpopper_py.serve.limits import Limits
         from qpopper_py.serve.standalone import Standalone
 
         self.recover()
         self.prepare()
-        Standalone(self.settings.listen, self.settings.limits_sessions, self.converse, self.emit).run()
+        Standalone(self.settings.listen, Limits(self.settings, self.emit), self.converse, self.emit).run()
         return 0
 
     def recover(self) -> None:
@@ -193,6 +197,7 @@ class House:
         import qpopper_py.serve.facts
         import qpopper_py.serve.maildrops
         import qpopper_py.serve.roles
+        import qpopper_py.serve.slots
         import qpopper_py.session.mailer
         import qpopper_py.session.session
         import qpopper_py.store.mbox.compact
@@ -218,14 +223,16 @@ class House:
         self.taps = open_taps(self.settings, self.warn)
         self.gate = Gate(self.settings, self.emit)
 
-    def converse(self, stream: "Stream") -> None:
-        """Serve one connection from greeting to sign-off, and close it."""
+    def converse(self, stream: "Stream", teller: "Teller") -> None:
+        """Serve one connection from greeting to sign-off, and close it.  ``teller``: to whoever counts sessions."""
         from qpopper_py.auth.stamp import wanted
         from qpopper_py.protocol.reply import greeting
         from qpopper_py.serve.facts import learn
 
         try:
-            facts = learn(stream, self.settings, wanted(self.settings, self.emit), self.emit)
+            facts = learn(stream, self.settings, wanted(self.settings, self.emit), self.emit, teller.quiet)
+            if facts is None or (facts.proxy and not teller.client(facts.peer)):
+                return  # without a word
             if self.settings.hosts_access == "on":
                 from qpopper_py.serve.hosts_access import admitted
 
@@ -236,11 +243,11 @@ class House:
                 stream.send(memoryview(line))
             except OSError:
                 return  # gone before it was greeted
-            self.serve(stream, facts, line)
+            self.serve(stream, facts, line, teller)
         finally:
             stream.close()
 
-    def serve(self, stream: "Stream", facts: "Facts", line: bytes) -> None:
+    def serve(self, stream: "Stream", facts: "Facts", line: bytes, teller: "Teller") -> None:
         """What follows the greeting ``line``."""
         from qpopper_py.serve.roles import where
         from qpopper_py.session.session import Session
@@ -253,6 +260,8 @@ class House:
             session.greeted(line)
             account = session.authorize()
             if account is not None:
+                teller.logged_in()
+                facts.quiet = False
                 self.enter(session, account, facts)
         except Exception as why:  # noqa: BLE001  # the client hears nothing, the log everything
             from qpopper_py.events import Trouble
@@ -263,8 +272,9 @@ class House:
         """The TRANSACTION state, in a process that is the mail user."""
         from qpopper_py.serve.maildrops import maildrop_of, open_maildrop, state_of
         from qpopper_py.serve.roles import KeptDotlock, as_mail_user
+        from qpopper_py.serve.slots import Slot
         from qpopper_py.session.mailer import Mailer
-        from qpopper_py.store.opening import parted
+        from qpopper_py.store.opening import NoStore, parted
 
         settings = self.settings
 
@@ -272,9 +282,10 @@ class House:
             self.warn(what, facts)
 
         def work(state: str, dotlock: "KeptDotlock | None") -> None:
-            store = open_maildrop(account, facts.host, state, settings, warn, dotlock)
             mailer = Mailer(settings, self.emit, facts, account.user, account.system, state)
-            session.transact(store, mailer, state)
+            with Slot(state, settings, warn) as full:
+                store = NoStore(full) if full else open_maildrop(account, facts.host, state, settings, warn, dotlock)
+                session.transact(store, mailer, state)
 
         kind, path = parted(maildrop_of(account, settings)[0])
         mailbox = "" if kind == "maildir" else path

@@ -46,6 +46,7 @@ class Facts:
         "peer_name",
         "peer_port",
         "proxy",
+        "quiet",
         "secure",
         "session",
         "stamp",
@@ -65,6 +66,7 @@ class Facts:
         secure: bool = False,
         tls: Tls | None = None,
         proxy: str = "",
+        quiet: bool = False,
     ) -> None:
         self.session = session  # id of the session, unique on this host for years
         self.peer = peer  # the client's address; empty when descriptor 0 is no socket
@@ -77,11 +79,19 @@ class Facts:
         self.secure = secure  # an outer layer encrypts
         self.tls = tls  # ours
         self.proxy = proxy  # the address that passed the connection on (PROXY protocol), or empty
+        self.quiet = quiet  # one of so many that the log leaves it out until it logs in
 
     @property
     def client(self) -> str:
         """The client as popper's records name it: name, else address, else localhost."""
         return self.peer_name or self.peer or "localhost"
+
+    @property
+    def same_host(self) -> bool:
+        """Client and server are this host.  Never through a proxy: who is behind it is anywhere."""
+        if self.proxy or not self.peer:
+            return False
+        return self.peer == self.local or self.peer == "::1" or self.peer.startswith("127.")
 
     @property
     def private(self) -> bool:

@@ -278,6 +278,14 @@ class Settings:
     hosts_access_allow = Path("hosts_access_allow", "/etc/hosts.allow", "who is let in, hosts_access(5)")
     hosts_access_deny = Path("hosts_access_deny", "/etc/hosts.deny", "of the others, who is not")
 
+    proxy_networks = Networks(
+        "proxy.networks", (), "from here come proxies (haproxy, nginx): each connection must begin with a PROXY header"
+    )
+    proxy_timeout = Seconds("proxy.timeout", 5, "how long a proxy may take for its header", 1, 60)
+    proxy_tls = Switch(
+        "proxy.tls", False, "believe a proxy that says that the client came by TLS: passwords are not in the clear then"
+    )
+
     apop_stamp = Choice(
         "apop.stamp",
         "auto",
@@ -348,6 +356,19 @@ class Settings:
     limits_line = Octets("limits.line", 1024, "the longest command line, in octets", 128, 65536)
     limits_sasl = Octets("limits.sasl", 16 << 10, "the longest line of an AUTH exchange, in octets", 1024, 1 << 20)
     limits_sessions = Whole("limits.sessions", 500, "sessions at once, standalone", 1, 1_000_000)
+    limits_sessions_address = Whole(
+        "limits.sessions_address", 100, "of these from one IPv4 address, or one IPv6 network of 64 bits; 0: no limit"
+    )
+    limits_sessions_proxy = Whole("limits.sessions_proxy", 0, "of these through one proxy; 0: no limit")
+    limits_sessions_user = Whole(
+        "limits.sessions_user", 10, "sessions of one user at once, with second_session = allowed; 0: no limit", 0, 1000
+    )
+    limits_unauthenticated = Whole(
+        "limits.unauthenticated", 250, "sessions at once that have not logged in, standalone; 0: no limit"
+    )
+    limits_min_delay = Seconds(
+        "limits.min_delay", 0, "how long a session counts at least, standalone: what comes and goes counts too", 0, 3600
+    )
     limits_xmit_size = Octets("limits.xmit_size", 25 << 20, "the largest message by XTND XMIT")
     limits_xmit_seconds = Seconds("limits.xmit_seconds", 120, "how long the mailer may take for a message", 1)
     limits_xmit_messages = Whole("limits.xmit_messages", 50, "messages by XTND XMIT in a session")

@@ -45,6 +45,7 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
     """All that is to be said, in the order of the settings."""
     settings = invocation.settings
     from qpopper_py.personality.check_logins import mechanisms, policy, sources, tokens, wrappers
+    from qpopper_py.personality.check_network import limits, proxies
     from qpopper_py.personality.check_rules import bulletins, deleting, unique_ids
 
     checks = (
@@ -53,6 +54,8 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
         mailer,
         trace,
         listening,
+        limits,
+        proxies,
         wrappers,
         patience,
         log,

@@ -4,6 +4,7 @@ from qpopper_py import events
 from qpopper_py.errors import Refused
 from qpopper_py.protocol.reply import SILENCE, Reply
 from qpopper_py.protocol.request import plain
+from qpopper_py.session.language import must_be_utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,18 +15,21 @@ if TYPE_CHECKING:
 
 def user(session: "Session", words: "list[bytes]") -> Reply:
     """The same reply for every name: USER tells nobody who has an account."""
+    must_be_utf8(session, words[0])
     _name(session, words[0])
     return Reply(session.dialect.say("user", user=session.user))
 
 
 def pass_(session: "Session", words: "list[bytes]") -> Reply:
     """PASS's argument is the whole rest of the line, blanks and all."""
+    must_be_utf8(session, words[0])
     outcome = session.gate.check(session.name, words[0], session.facts)
     return decide(session, "PASS", outcome)
 
 
 def apop(session: "Session", words: "list[bytes]") -> Reply:
     """APOP name digest; without a stamp in the greeting there is nothing to digest, so nobody passes."""
+    must_be_utf8(session, words[0])
     _name(session, words[0])
     outcome = session.gate.begin("APOP", session.facts).step(b" ".join(words))
     return decide(session, "APOP", outcome)

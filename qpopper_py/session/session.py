@@ -25,7 +25,7 @@ from qpopper_py.protocol.request import Request, bare, parse, safe
 from qpopper_py.session import table
 from qpopper_py.session.maildrop import Maildrop
 from qpopper_py.session.update import Update
-from qpopper_py.session.wire import LineTooLong
+from qpopper_py.session.wire import NEVER, LineTooLong
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from qpopper_py.session.wire import Wire
     from qpopper_py.settings import Settings
     from qpopper_py.store.base import Store
+
+
+LOGGED_REFUSALS = 20  # records of a session's refused commands; of those that follow only the number is told
 
 
 class Session:
@@ -77,7 +80,9 @@ class Session:
         self.account: Account | None = None
         self.mechanism = ""
         self.offered: tuple[str, ...] = ()  # SASL mechanisms, as last announced
+        self.utf8 = False  # the client said UTF8 (RFC 6856)
         self.failures = 0
+        self.refused = 0  # commands answered -ERR
         self.heard = ""  # the safe form of the present line
         self.asked = 0.0  # when the present line was received
         self.login_deadline = 0.0
@@ -86,7 +91,7 @@ class Session:
 
     def greeted(self, line: bytes) -> None:
         """The greeting ``line`` was sent; the time to log in runs from here."""
-        self.login_deadline = self.clock() + self.settings.login_timeout
+        self.login_deadline = self.wire.deadline = self.clock() + self.settings.login_timeout
         self.wire.sent += len(line)
         if self.taps:
             self._tell(line)
@@ -109,6 +114,7 @@ class Session:
         ``state``: the user's private folder, empty if there is none.
         """
         try:
+            self.wire.deadline = NEVER
             self.mailer = mailer
             self.update = Update(self.settings, state, self.closing, self.warn)
             if self._open(store):
@@ -125,6 +131,8 @@ class Session:
             self.wire.flush()
         except ConnectionOver:
             pass
+        if self.refused > LOGGED_REFUSALS:
+            self.warn(f"{self.refused - LOGGED_REFUSALS} more commands were refused in this session")
         self.closing.user = self.account.user if self.account else ""
         self.closing.sent_octets = self.wire.sent
         for tap in self.taps:
@@ -287,6 +295,9 @@ class Session:
 
     def _err(self, why: Refused) -> None:
         self.say(reply.status(False, why.text, why.code))
+        self.refused += 1
+        if self.refused > LOGGED_REFUSALS:
+            return
         user = self.account.user if self.account else self.alias
         text = f"[{why.code}] {why.logged}" if why.code else why.logged
         self.emit(events.CommandFailed(self.facts, user, self.heard, text))

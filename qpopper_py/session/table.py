@@ -1,4 +1,4 @@
-"""The whole protocol on one page (RFC 1939, RFC 2449, UCB popper's XTND).
+"""The whole protocol on one page (RFC 1939, RFC 2449, RFC 6856, UCB popper's XTND).
 
 A row: verb; states it is valid in; least and most arguments (most None: the rest of the line, as one); handler;
 the state after success and after failure (empty: the same); how many words of it a log may show before the
@@ -10,7 +10,7 @@ popper has it.
 
 from qpopper_py.protocol.request import Request, plain
 from qpopper_py.session import authorization as auth
-from qpopper_py.session import capability, sasl, transaction, xtnd
+from qpopper_py.session import capability, language, sasl, transaction, xtnd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ OVER = "over"
 
 BEFORE = (AUTHORIZATION, USER_GIVEN)
 AFTER = (TRANSACTION,)
+ANYWHERE = (*BEFORE, *AFTER)
 
 
 class Row:
@@ -88,6 +89,8 @@ TABLE = (
     Row("apop",      BEFORE,        2, 2,    auth.apop,           TRANSACTION,   AUTHORIZATION, secret=1,  named=True),
     Row("auth",      BEFORE,        0, 0,    sasl.list_,                                       capa=sasl.capability),
     Row("auth",      BEFORE,        1, 2,    sasl.auth,           TRANSACTION,   AUTHORIZATION, secret=1,  long=True),
+    Row("utf8",      BEFORE,        0, 0,    language.utf8,                                           capa="UTF8 USER"),
+    Row("lang",      ANYWHERE,      0, 1,    language.lang,                                                capa="LANG"),
     Row("capa",      BEFORE,        0, 0,    capability.capa),
     Row("quit",      BEFORE,        0, 0,    auth.quit_,          OVER,          OVER),
     Row("stat",      AFTER,         0, 0,    transaction.stat),

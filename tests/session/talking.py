@@ -184,6 +184,7 @@ class Talk:
         host=HOST,
         state="",
         silent=False,
+        stream=SocketStream,
     ):
         self.store = store or FakeStore()
         self.gate = gate or FakeGate()
@@ -198,7 +199,7 @@ class Talk:
         values = {"auth.refusal_delay": 2, **(settings or {})}
         self.settings = Settings([("test", values)])
         facts = Facts("s-1", "192.0.2.1", 1025, host=host, stamp=stamp)
-        stream = SocketStream(theirs)
+        stream = stream(theirs)
         keywords = {"clock": clock} if clock else {}
         wire = Wire(stream, self.settings.limits_line, 5, **keywords)
         self.session = Session(
