@@ -70,6 +70,8 @@ class Exchange:
             said = mechanism.step(data)
         except Malformed as why:
             return self._gate.malformed(why, self._facts)
+        except (CredentialStoreError, MissingLibrary) as trouble:
+            return self._gate.unable("", trouble, self._facts)
         if isinstance(said, WhichSalt):
             salting = self._gate.salting(said, self._facts)
             return salting if isinstance(salting, Denied) else mechanism.told(salting)
@@ -130,13 +132,13 @@ class Gate:
         try:
             verdict = self._ask(credential, facts)
         except (CredentialStoreError, MissingLibrary) as why:
-            verdict = self._unable(given, why, facts)
+            verdict = self.unable(given, why, facts)
         if isinstance(verdict, Denied):
             verdict.user = given
         self._audit(verdict, type(credential), facts)
         return verdict
 
-    def _unable(self, user: str, why: Exception, facts: "Facts") -> Denied:
+    def unable(self, user: str, why: Exception, facts: "Facts") -> Denied:
         """The refusal of whoever cannot be judged."""
         self._emit(Trouble(facts, str(why)))
         return Denied(user, "could not be checked", temporary=True)
@@ -152,7 +154,7 @@ class Gate:
             found = [source.salting(user, asked.method) for source in self._sources] if user else []
             return next(filter(None, found), None) or derived(user or asked.user, asked.method, self._settings)
         except (CredentialStoreError, MissingLibrary) as why:
-            return self._unable(asked.user, why, facts)
+            return self.unable(asked.user, why, facts)
 
     def malformed(self, why: Malformed, facts: "Facts") -> Denied:
         """The refusal of a message that is not of its mechanism's form."""
