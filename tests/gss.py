@@ -49,7 +49,9 @@ class Initiator:
         self.cache, self.flags = cache, flags
         self.context, self.name = ctypes.c_void_p(), ctypes.c_void_p()
         self.oid = Buffer32.of(KERBEROS)
-        self.bindings = Bindings(255, Buffer(), 255, Buffer(), Buffer.of(binding)) if binding else None
+        self.binding = Buffer.of(binding)
+        # RFC 5801 section 5.1: the addresses are empty and of type 0
+        self.bindings = Bindings(0, Buffer(), 0, Buffer(), self.binding) if binding else None
         self.call(
             "gss_import_name",
             ctypes.byref(Buffer.of(f"{service}@{host}".encode())),

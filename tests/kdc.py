@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import socket
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
+from tests import harness
 from tests.conftest import require_program
 from tests.harness import PATIENCE, environment, started, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from qpopper_py.settings import Settings
@@ -46,11 +49,11 @@ class Realm:
         self.admin(f"ktadd -k {self.keytab} {SERVICE}")
         self.keytab.chmod(0o600)
 
-    def configure(self, port: int = 0, default: str = REALM, realm_lines: str = "") -> None:
+    def configure(self, port: int = 0, default: str = REALM, realm_lines: str = "", libdefaults: str = "") -> None:
         """Write krb5.conf; ``port``: another than the KDC's.  Plain names: no DNS is asked for anything."""
         self.conf.write_text(
             f"[libdefaults]\n default_realm = {default}\n dns_lookup_kdc = false\n dns_canonicalize_hostname = false\n"
-            f" rdns = false\n udp_preference_limit = 1\n"
+            f" rdns = false\n udp_preference_limit = 1\n{libdefaults}"
             f"[realms]\n {REALM} = {{\n  kdc = 127.0.0.1:{port or self.port}\n{realm_lines} }}\n"
             f"[domain_realm]\n {HOST} = {REALM}\n"
         )
@@ -120,6 +123,12 @@ def realm(folder: Path) -> Iterator[Realm]:
                 os.environ[name] = value
 
 
+def wait_for_the_clock(seconds: int) -> None:
+    """Until this host's clock, which tickets are held against, has moved on that far."""
+    end = time.time() + seconds
+    wait_until(lambda: time.time() > end, "the time")
+
+
 def configured(folder: Path, configure: Callable[..., Settings], **more: object) -> Settings:
     """Settings for this realm; alice is in an accounts file, and carol with a password there."""
     accounts = folder / "accounts"
@@ -135,3 +144,20 @@ def configured(folder: Path, configure: Callable[..., Settings], **more: object)
     made = configure(**values)
     made.values["state_dir"] = f"{folder}/state"
     return made
+
+
+class Server(harness.Server):
+    """A server that asks this realm; alice's ticket or password lets in, and there is an empty maildrop."""
+
+    def __init__(self, realm: Realm, folder: Path, settings: Mapping[str, object] | None = None) -> None:
+        keytab = folder / "keytab"
+        shutil.copy(realm.keytab, keytab)
+        keytab.chmod(0o600)
+        kerberos = {"auth.sources": "kerberos", "kerberos.keytab": keytab, "auth.refusal_delay": 0}
+        super().__init__(folder, {"alice": "another"}, settings={**kerberos, **(settings or {})})
+        self.give(keytab)
+        self.realm = realm
+
+    def process_options(self) -> dict[str, object]:
+        options = super().process_options()
+        return {**options, "env": environment(HOME=str(self.folder), **self.realm.environment)}

@@ -12,7 +12,7 @@ LIBRARY = "libgssapi_krb5.so.2"
 KERBEROS = bytes.fromhex("2a864886f712010202")  # 1.2.840.113554.1.2.2, RFC 4121 section 1
 ACCEPT, FOREVER, CONTINUE = 2, 0xFFFFFFFF, 1
 FAILURE, NO_CREDENTIALS = 13, 7  # routine errors, RFC 2744 section 3.9.1
-NO_ADDRESS = 255  # GSS_C_AF_NULLADDR
+NO_ADDRESS = 0  # GSS_C_AF_UNSPEC, RFC 5801 section 5.1
 
 
 class Library:

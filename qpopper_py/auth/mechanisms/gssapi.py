@@ -3,11 +3,12 @@
 Tokens are taken apart in a child process, which answers with challenges, at last with a name or a refusal.
 """
 
-from qpopper_py.auth.credentials import Challenge, Malformed, Ticket
+from qpopper_py.auth.credentials import Challenge
 from qpopper_py.auth.mechanisms import Mechanism
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from qpopper_py.auth.credentials import Ticket
     from qpopper_py.auth.kerberos.child import Child
     from qpopper_py.events import Facts
     from qpopper_py.settings import Settings
@@ -23,20 +24,18 @@ class Gssapi(Mechanism):
         self._settings = settings
         self._child: Child | None = None
 
-    def step(self, data: bytes) -> Challenge | Ticket:
+    def step(self, data: bytes) -> "Challenge | Ticket":
         """Raises Malformed: the ticket proves nothing; and CredentialStoreError or MissingLibrary."""
-        from qpopper_py.auth.kerberos import child
+        from qpopper_py.auth.kerberos.child import CHALLENGE
         from qpopper_py.auth.kerberos.labour import begin_gssapi
+        from qpopper_py.auth.kerberos.tickets import ticket
 
         if self._child is None:
             if not data:
                 return Challenge(b"")
             self._child = begin_gssapi(self._settings, self._facts)
-        kind, content = self._child.ask(data)
-        if kind == child.CHALLENGE:
-            return Challenge(content)
+        said = self._child.ask(data)
+        if said[0] == CHALLENGE:
+            return Challenge(said[1])
         self._child.close()
-        if kind != child.NAMED:
-            raise Malformed("", f"no valid ticket: {child.reason(content)}")
-        principal, local, wanted = child.names(content)
-        return Ticket(local if wanted in ("", principal) else wanted, local, principal)
+        return ticket(said)

@@ -3,11 +3,13 @@
 What PASS said proves nothing and is not asked for here.
 """
 
-from qpopper_py.auth.credentials import Challenge, Malformed, Ticket, spelled
+from qpopper_py.auth.credentials import Challenge, spelled
 from qpopper_py.auth.mechanisms import Mechanism
+from qpopper_py.errors import CredentialStoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from qpopper_py.auth.credentials import Ticket
     from qpopper_py.auth.kerberos.child import Child
     from qpopper_py.events import Facts
     from qpopper_py.settings import Settings
@@ -22,20 +24,18 @@ class Kpop(Mechanism):
         self._settings = settings
         self._child: Child | None = None
 
-    def step(self, data: bytes) -> Challenge | Ticket:
+    def step(self, data: bytes) -> "Challenge | Ticket":
         """Raises Malformed: the ticket proves nothing; and CredentialStoreError or MissingLibrary."""
-        from qpopper_py.auth.kerberos import child
+        from qpopper_py.auth.kerberos.child import CHALLENGE
         from qpopper_py.auth.kerberos.labour import begin_request
+        from qpopper_py.auth.kerberos.tickets import ticket
 
         if self._child is None:
             self._child = begin_request(self._settings)
             kind, content = self._child.ask(data)
-            if kind == child.CHALLENGE:
+            if kind == CHALLENGE:
                 return Challenge(content)
-        else:
-            kind, content = self._child.ask(b"")
+            raise CredentialStoreError("Kerberos: the process that asks judged a ticket before its time")
+        said = self._child.ask(b"")
         self._child.close()
-        if kind != child.NAMED:
-            raise Malformed(spelled(data), f"no valid ticket: {child.reason(content)}")
-        principal, local, _ = child.names(content)
-        return Ticket(spelled(data), local, principal)
+        return ticket(said, spelled(data))
