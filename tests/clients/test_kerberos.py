@@ -8,7 +8,7 @@ import pytest
 
 from tests import kdc
 from tests.clients.programs import Client, Curl, Fetchmail, Mpop
-from tests.harness import PATIENCE, awkward, mail, open_folder
+from tests.harness import PATIENCE, mail, open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -129,10 +129,11 @@ def test_a_ticket_fetches_the_mail_and_deletes_it(
     kind: type[Ticketed], kpop: bool, realm: kdc.Realm, folder: Path
 ) -> None:
     with kdc.Server(realm, folder, {"kpop": kpop}) as server:
-        path = server.fill("alice", awkward())
+        sent = [mail(f"message {n}", b"text %d\n" % n) for n in (1, 2, 3)]
+        path = server.fill("alice", sent)
         reader = client(kind, realm, folder)
         got = reader.fetch(server, "alice", "", delete=True)
-        assert [reader.mended(raw) for raw in got] == [reader.expected(message) for message in awkward()]
+        assert got == [reader.expected(message) for message in sent]
         assert path.read_bytes() == b""
 
 
