@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -108,8 +109,13 @@ class Buffer32(ctypes.Structure):
     of = classmethod(Buffer.of.__func__)  # type: ignore[attr-defined]
 
 
-def sendauth(sock: socket.socket, cache: str, service: str, host: str, version: bytes = b"KPOPV1.0") -> str:
-    """krb5_sendauth(3), mutual, on a connected socket; empty, or what libkrb5 says went wrong."""
+def sendauth(
+    sock: socket.socket, cache: str, service: str, host: str, version: bytes = b"KPOPV1.0", ahead: int = 0
+) -> str:
+    """krb5_sendauth(3), mutual, on a connected socket; empty, or what libkrb5 says went wrong.
+
+    ``ahead``: seconds that the client's clock is ahead, once it has its tickets.
+    """
     library = ctypes.CDLL("libkrb5.so.3")
     library.krb5_get_error_message.restype = ctypes.c_char_p
     context, store = ctypes.c_void_p(), ctypes.c_void_p()
@@ -139,6 +145,8 @@ def sendauth(sock: socket.socket, cache: str, service: str, host: str, version: 
     )
     assert library.krb5_init_context(ctypes.byref(context)) == 0
     try:
+        if ahead:
+            library.krb5_set_real_time(context, ctypes.c_int32(int(time.time()) + ahead), 0)
         for name, arguments in steps:
             if code := getattr(library, name)(context, *arguments):
                 return f"{name}: {library.krb5_get_error_message(context, ctypes.c_int32(code)).decode()}"

@@ -103,6 +103,8 @@ class Gate:
             self._furnish()
             nss.row("root")
             shadow.entry("root")
+            for source in self._sources:
+                source.prepare()
         except (CredentialStoreError, MissingLibrary):
             pass  # said when somebody logs in
         crypt.waste(b"")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from qpopper_py.settings import Settings
 
-pytestmark = pytest.mark.client(*kdc.PROGRAMS)
+pytestmark = [pytest.mark.client(*kdc.PROGRAMS), kdc.forks]
 
 END_POINT = bytes(range(32))  # a SHA-256, as tls-server-end-point is of today's certificates
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from qpopper_py.settings import Settings
 
+pytestmark = kdc.forks
 needs_kdc = pytest.mark.client(*kdc.PROGRAMS)
 PASSWORD = "of three words"
 

@@ -190,6 +190,15 @@ def test_sendauth_says_what_the_server_said(server: kdc.Server, realm: kdc.Realm
         )
 
 
+def test_a_client_whose_clock_is_wrong_is_told_so(server: kdc.Server, realm: kdc.Realm) -> None:
+    """RFC 4120 section 3.2.3: beyond clockskew, five minutes, an authenticator is not believed."""
+    cache = realm.ticket("alice", PASSWORD)
+    realm.call("kvno", "-c", cache, kdc.SERVICE)
+    with connected(server) as sock:
+        assert sendauth(sock, cache, "pop", kdc.HOST, ahead=3600).startswith("krb5_sendauth: ")
+    server.log.wait_for("skew")
+
+
 def test_whoever_says_nothing_is_not_waited_for_longer_than_for_a_login(realm: kdc.Realm, folder: Path) -> None:
     with kdc.Server(realm, folder, {"kpop": True, "login_timeout": 1}) as server, connected(server) as sock:
         sock.sendall(SENDAUTH)

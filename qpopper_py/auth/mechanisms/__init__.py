@@ -41,7 +41,7 @@ class Mechanism:
         """What the client's next message makes: a challenge, a question, or the credential to be judged.
 
         The first message is empty where the client sent no initial response (RFC 5034 section 4).
-        Raises Malformed: it is not of the mechanism's form; CredentialStoreError or MissingLibrary: nobody can judge it.
+        Raises Malformed: it is not of the mechanism's form; CredentialStoreError or MissingLibrary: nobody can tell.
         """
         raise NotImplementedError
 

@@ -32,11 +32,14 @@ class Kerberos(Source):
         self._directories = directories
         self.kinds = (Password, Ticket) if settings.kerberos_passwords else (Ticket,)
 
-    def ready(self) -> "tuple[type[Credential], ...]":
-        """Raises CredentialStoreError or MissingLibrary."""
+    def prepare(self) -> None:
         from qpopper_py.auth.kerberos.labour import load
 
         load(self._settings)
+
+    def ready(self) -> "tuple[type[Credential], ...]":
+        """Raises CredentialStoreError or MissingLibrary."""
+        self.prepare()
         return self.kinds
 
     def vouch(self, credential: Credential, facts: "Facts") -> Account | Denied | None:
