@@ -41,9 +41,7 @@ class Realm:
         self.folder = folder
         self.conf = folder / "krb5.conf"
         self.keytab = folder / "keytab"
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port = sock.getsockname()[1]
+        self.port = free_port()
         self.configure()
         (folder / "kdc.conf").write_text(
             f"[realms]\n{REALM} = {{\n database_name = {folder}/db\n key_stash_file = {folder}/stash\n"
@@ -126,6 +124,19 @@ def realm(folder: Path) -> Iterator[Realm]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def free_port() -> int:
+    """A port that is free for TCP and UDP, below those that the system gives out by itself (ip(7)) meanwhile."""
+    while True:
+        port = 20000 + secrets.randbelow(12000)
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
+            try:
+                stream.bind(("127.0.0.1", port))
+                datagram.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def wait_for_the_clock(seconds: int) -> None:
