@@ -229,6 +229,7 @@ class House:
         from qpopper_py.protocol.reply import greeting
         from qpopper_py.serve.facts import learn
 
+        gate = None
         try:
             facts = learn(stream, self.settings, wanted(self.settings, self.emit), self.emit, teller.quiet)
             if facts is None or (facts.proxy and not teller.client(facts.peer)):
@@ -238,17 +239,31 @@ class House:
 
                 if not admitted(stream, facts, self.settings, self.emit):
                     return  # without a word, as tcpd does
+            if self.settings.kpop and (gate := self.kerberized(stream, facts)) is None:
+                return  # what it was answered is KPOP's
             line = greeting(self.dialect, facts)
             try:
                 stream.send(memoryview(line))
             except OSError:
                 return  # gone before it was greeted
-            self.serve(stream, facts, line, teller)
+            self.serve(stream, facts, line, teller, gate)
         finally:
             stream.close()
 
-    def serve(self, stream: "Stream", facts: "Facts", line: bytes, teller: "Teller") -> None:
-        """What follows the greeting ``line``."""
+    def kerberized(self, stream: "Stream", facts: "Facts") -> "Gate | None":
+        """What judges a client that has shown a ticket, or None: it has not, and heard so."""
+        from qpopper_py.serve.kpop import ticketed
+
+        self.furnish()
+        facts.stamp = ""  # the ticket is the one way in
+        seconds = self.settings.login_timeout
+        # it takes the same calls
+        return ticketed(stream, facts, self.gate, seconds, self.emit)  # type: ignore[return-value]
+
+    def serve(
+        self, stream: "Stream", facts: "Facts", line: bytes, teller: "Teller", gate: "Gate | None" = None
+    ) -> None:
+        """What follows the greeting ``line``; ``gate``: another than the house's."""
         from qpopper_py.serve.roles import where
         from qpopper_py.session.session import Session
         from qpopper_py.session.wire import Wire
@@ -256,7 +271,7 @@ class House:
         try:
             self.furnish()
             wire = Wire(stream, self.settings.limits_line, self.settings.transfer_timeout)
-            session = Session(self.settings, self.dialect, facts, wire, self.gate, self.emit, self.taps)
+            session = Session(self.settings, self.dialect, facts, wire, gate or self.gate, self.emit, self.taps)
             session.greeted(line)
             account = session.authorize()
             if account is not None:

@@ -173,7 +173,7 @@ class Settings:
         "auth.sources",
         ("mailauth", "system"),
         "who vouches for passwords, asked in this order; system is pam where the service has a file, else unix",
-        ["mailauth", "system", "pam", "unix", "accounts", "saslauthd", "oauth", "certificate"],
+        ["mailauth", "system", "pam", "unix", "accounts", "saslauthd", "oauth", "certificate", "kerberos"],
     )
     auth_mechanisms = Names(
         "auth.mechanisms",
@@ -182,6 +182,7 @@ class Settings:
         [
             "SCRAM-SHA-256-PLUS",
             "SCRAM-SHA-1-PLUS",
+            "GSSAPI",
             "SCRAM-SHA-256",
             "SCRAM-SHA-1",
             "CRAM-MD5",
@@ -272,6 +273,14 @@ class Settings:
     oauth_audience = Names("oauth.audience", (), "tokens must name one of these as audience (aud)")
     oauth_scope = Text("oauth.scope", "", "the scopes that tokens must have, with blanks between them")
     oauth_user_claim = Text("oauth.user_claim", "sub", "the claim of a token that holds the user's name here")
+    kerberos_keytab = Path("kerberos.keytab", "/etc/krb5.keytab", "the file of the keys of pop/HOST")
+    kerberos_service = Word("kerberos.service", "pop", "the first part of our principal's name")
+    kerberos_realm = Host("kerberos.realm", "", "the realm of users who log in by password; empty: krb5.conf's default")
+    kerberos_passwords = Switch(
+        "kerberos.passwords", True, "source kerberos asks the KDC for passwords too, not only for tickets"
+    )
+    kerberos_timeout = Seconds("kerberos.timeout", 15, "how long the KDCs may take for an answer", 1, 120)
+    kpop = Switch("kpop", False, "KPOP: clients show a Kerberos ticket before the greeting, as on port 1109")
 
     hosts_access = Choice("hosts_access", "off", ["off", "on"], "ask the tables of TCP wrappers before the greeting")
     hosts_access_daemon = Word("hosts_access_daemon", "pop3d", "the name by which these tables know the server")
@@ -392,6 +401,8 @@ class Settings:
         """Raises ConfigurationError for settings that are right one by one and wrong together."""
         if "accounts" in self.auth_sources and not self.accounts_file:
             self._at_odds("auth.sources", "auth.sources names accounts, but accounts.file is empty; set it to the file")
+        if self.kpop and "kerberos" not in self.auth_sources:
+            self._at_odds("kpop", "kpop is true, but auth.sources does not name kerberos, which judges tickets; add it")
         if self.auth_c2 and not self.state_dir:
             self._at_odds("auth.c2", "auth.c2 counts failures in state_dir, which is empty; set it")
         if self.guess_largest < self.guess_delay:

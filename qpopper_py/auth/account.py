@@ -9,8 +9,8 @@ class Account:
     ``system``: the account is NSS's, so the uid's groups are the user's own.  ``login`` is the system user
     whose supplementary groups the process may have; empty: none but ``gid``, for a name in the accounts file
     may happen to be the name of a system user with groups of its own.  ``source`` is who vouched:
-    ``unix``, ``pam``, ``saslauthd``, ``mailauth`` or ``accounts``.  ``wait``: seconds, counted from the try, before
-    which the client may not hear of it.
+    ``unix``, ``pam``, ``saslauthd``, ``kerberos``, ``mailauth`` or ``accounts``.  ``wait``: seconds, counted from the
+    try, before which the client may not hear of it.
     """
 
     __slots__ = ("gid", "home", "login", "maildrop", "shell", "source", "system", "uid", "user", "wait")

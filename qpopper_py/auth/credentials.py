@@ -171,6 +171,21 @@ class Certificate(Credential):
     absent = "nobody takes certificates"
 
 
+class Ticket(Credential):
+    """A Kerberos ticket that was checked: ``principal``, and the local name that krb5.conf gives it.
+
+    ``user`` is whom the client wants to be.  No secret is in it.
+    """
+
+    __slots__ = ("local", "principal")
+    absent = "nobody is asked about tickets (kerberos in auth.sources)"
+
+    def __init__(self, user: str, local: str, principal: str) -> None:
+        super().__init__(user)
+        self.local = local
+        self.principal = principal
+
+
 class Challenge:
     """What the client must be sent before its next step (RFC 4422 section 3), not yet in base64.
 

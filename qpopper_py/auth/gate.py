@@ -76,6 +76,8 @@ class Exchange:
             said = mechanism.step(data)
         except Malformed as why:
             return self._gate.malformed(why, self._facts)
+        except (CredentialStoreError, MissingLibrary) as trouble:
+            return self._gate.unable("", trouble, self._facts)
         if isinstance(said, WhichSalt):
             salting = self._gate.salting(said, self._facts)
             return salting if isinstance(salting, Denied) else mechanism.told(salting)
@@ -108,6 +110,8 @@ class Gate:
             self._furnish()
             nss.row("root")
             shadow.entry("root")
+            for source in self._sources:
+                source.prepare()
         except (CredentialStoreError, MissingLibrary):
             pass  # said when somebody logs in
         crypt.waste(b"")
@@ -137,14 +141,14 @@ class Gate:
         try:
             verdict = self._ask(credential, facts)
         except (CredentialStoreError, MissingLibrary) as why:
-            verdict = self._unable(given, why, facts)
+            verdict = self.unable(given, why, facts)
         verdict = self._guard().settle(verdict, credential, facts)
         if isinstance(verdict, Denied):
             self._name(verdict, given, facts)
         self._audit(verdict, type(credential), facts)
         return verdict
 
-    def _unable(self, user: str, why: Exception, facts: "Facts") -> Denied:
+    def unable(self, user: str, why: Exception, facts: "Facts") -> Denied:
         """The refusal of whoever cannot be judged."""
         self._emit(Trouble(facts, str(why)))
         return Denied(user, "could not be checked", temporary=True)
@@ -160,7 +164,7 @@ class Gate:
             found = [source.salting(user, asked.method) for source in self._sources] if user else []
             return next(filter(None, found), None) or derived(user or asked.user, asked.method, self._settings)
         except (CredentialStoreError, MissingLibrary) as why:
-            denied = self._unable(asked.user, why, facts)
+            denied = self.unable(asked.user, why, facts)
             self._name(denied, asked.user, facts)
             return denied
 

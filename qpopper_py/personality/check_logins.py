@@ -35,6 +35,8 @@ def sources(settings: "Settings", euid: int) -> "Iterator[Finding]":
         yield from pam(settings)
     if "saslauthd" in names:
         yield from saslauthd(settings)
+    if "kerberos" in names:
+        yield from kerberos(settings)
 
 
 def mechanisms(settings: "Settings", _euid: int) -> "Iterator[Finding]":
@@ -100,6 +102,16 @@ def saslauthd(settings: "Settings") -> "Iterator[Finding]":
         refuse_untrusted(path)
     except CredentialStoreError as why:
         yield Finding(str(why))
+
+
+def kerberos(settings: "Settings") -> "Iterator[Finding]":
+    """The libraries are here, and the service's keys are there and nobody else's."""
+    from qpopper_py.auth.kerberos.labour import load
+
+    try:
+        load(settings)
+    except (CredentialStoreError, MissingLibrary) as why:
+        yield Finding(f"auth.sources: kerberos: {why}")
 
 
 def policy(settings: "Settings", _euid: int) -> "Iterator[Finding]":

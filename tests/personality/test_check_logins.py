@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qpopper_py.auth import authdb_edit, order, pam
+from qpopper_py.auth.kerberos import krb5
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.personality import check, commandline, report
 from qpopper_py.personality.check_logins import mechanisms, tokens
@@ -85,6 +86,25 @@ def test_saslauthd_must_be_there(tmp_path: Path) -> None:
         sock.bind(str(path))
         assert not holds(said("auth.sources=saslauthd", name)[0], "saslauthd")
     assert not holds(said(name)[0], "saslauthd")
+
+
+def test_kerberos_must_have_a_keytab_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "keytab"
+    names = ("auth.sources=kerberos", f"kerberos.keytab={path}")
+    assert holds(said(*names)[0], f"{path}: No such file or directory; make it with kadmin's ktadd")
+    path.touch(0o644)
+    path.chmod(0o644)
+    assert holds(said(*names)[0], f"chmod 600 {path}")
+    path.chmod(0o600)
+    assert not holds(said(*names)[0], "kerberos")
+    assert not holds(said(names[1])[0], "kerberos")
+
+
+def test_kerberos_without_its_library_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "keytab").touch(0o600)
+    monkeypatch.setattr(krb5, "LIBRARY", "libkrb5-is-not-here.so.3")
+    monkeypatch.setattr(krb5, "_found", [])
+    assert holds(said("auth.sources=kerberos", f"kerberos.keytab={tmp_path}/keytab")[0], "install libkrb5-3")
 
 
 def test_lists_of_users_must_be_there_and_readable(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from qpopper_py.auth.credentials import (
     Response,
     Sha1Proof,
     Sha256Proof,
+    Ticket,
     Token,
 )
 
@@ -40,7 +41,7 @@ class Mechanism:
         """What the client's next message makes: a challenge, a question, or the credential to be judged.
 
         The first message is empty where the client sent no initial response (RFC 5034 section 4).
-        Raises Malformed: it is not of the mechanism's form.
+        Raises Malformed: it is not of the mechanism's form; CredentialStoreError or MissingLibrary: nobody can tell.
         """
         raise NotImplementedError
 
@@ -113,6 +114,7 @@ class Row:
 TABLE = (
     Row("SCRAM-SHA-256-PLUS", "scram.Sha256Plus", Sha256Proof, _bound),
     Row("SCRAM-SHA-1-PLUS", "scram.Sha1Plus", Sha1Proof, _bound),
+    Row("GSSAPI", "gssapi.Gssapi", Ticket),
     Row("SCRAM-SHA-256", "scram.Sha256", Sha256Proof),
     Row("SCRAM-SHA-1", "scram.Sha1", Sha1Proof),
     Row("CRAM-MD5", "cram_md5.CramMd5", Response),
@@ -122,4 +124,5 @@ TABLE = (
     Row("PLAIN", "plain.Plain", Password),
     Row("LOGIN", "login.Login", Password),
     Row("APOP", "apop.Apop", Digest, sasl=False),
+    Row("KPOP", "kpop.Kpop", Ticket, sasl=False),
 )
