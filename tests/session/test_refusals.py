@@ -52,6 +52,7 @@ def settings(tmp_path: Path) -> Settings:
                     "mailauth.key": f"{tmp_path}/keys/mailauth.key",
                     "accounts.file": str(accounts),
                     "auth.sources": "mailauth,accounts",
+                    "guess.delay": "0",  # the next refusal of an address comes later, whatever its cause
                 },
             )
         ]
