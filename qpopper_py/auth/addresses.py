@@ -15,13 +15,15 @@ IPV6_SITE = 8  # octets: whoever has an address has the whole /64 around it
 
 def packed(address: str) -> bytes:
     """4 octets or 16; an IPv4 address in IPv6's clothes is the IPv4 address; empty: it is none."""
+    octets = _octets(address.partition("%")[0])
+    return octets[12:] if len(octets) == 16 and octets.startswith(MAPPED) else octets
+
+
+def _octets(address: str) -> bytes:
     try:
-        if ":" not in address:
-            return _socket.inet_pton(_socket.AF_INET, address)
-        octets = _socket.inet_pton(_socket.AF_INET6, address.partition("%")[0])
+        return _socket.inet_pton(_socket.AF_INET6 if ":" in address else _socket.AF_INET, address)
     except (OSError, ValueError):
         return b""
-    return octets[12:] if octets.startswith(MAPPED) else octets
 
 
 def origin(address: str) -> bytes:
@@ -38,18 +40,15 @@ def within(address: str, networks: "Sequence[str]") -> bool:
 
 def _in(octets: bytes, network: str) -> bool:
     base, slash, length = network.partition("/")
-    start = packed(base) if "%" not in base else b""
+    start = _octets(base)
     if len(start) != len(octets):
         return False
-    bits = 8 * len(octets)
+    free = 0
     if slash and length.isdigit():
-        v6_clothes = 96 if ":" in base and len(start) == 4 else 0
-        free = bits - max(int(length) - v6_clothes, 0)
+        free = 8 * len(octets) - int(length)
     elif slash:
         mask = int.from_bytes(_socket.inet_aton(length), "big")
         if mask and not mask >> 31:  # 0.0.0.255: the bits that are free
             mask ^= 0xFFFFFFFF
-        free = bits - mask.bit_count()
-    else:
-        free = 0
+        free = 32 - mask.bit_count()
     return int.from_bytes(octets, "big") >> free == int.from_bytes(start, "big") >> free

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -53,9 +53,11 @@ networks = st.one_of(
 
 @hypothesis_settings(max_examples=500, deadline=None)
 @given(address=addresses, network=networks)
+@example(address=ipaddress.ip_address("10.0.0.0"), network="::ffff:0.0.0.0/0")
 def test_an_address_is_in_a_network_if_ipaddress_says_so(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address, network: str
 ) -> None:
+    assume(not (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped))  # ours is the IPv4 address
     (word,) = Settings([("the test", {"guess.trusted": [network]})]).guess_trusted
     assert within(str(address), [word]) is (address in ipaddress.ip_network(network, strict=False))
 
