@@ -14,6 +14,7 @@ from qpopper_py.privilege import become
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from qpopper_py.auth.kerberos.krb5 import Keys, Krb5
@@ -28,21 +29,18 @@ RIGHT = b"\0\0\0\0"  # krb5_sendauth: no KRB-ERROR follows
 
 def begin_password(settings: "Settings") -> Child:
     """It is asked once, NAME NUL PASSWORD, and answers N, U or R."""
-    seconds = settings.kerberos_timeout
-    return Child(lambda channel: _password(channel, settings), seconds, seconds + 1)
+    return _begun(settings, _password, 1)
 
 
 def begin_gssapi(settings: "Settings", facts: "Facts") -> Child:
     """It is told what the client sends (RFC 4752), in turn, and answers C, and at last N or R."""
     binding = _binding(facts)
-    life = settings.login_timeout + settings.kerberos_timeout
-    return Child(lambda channel: _gssapi(channel, settings, binding), settings.kerberos_timeout, life)
+    return _begun(settings, lambda channel, settings: _gssapi(channel, settings, binding), settings.login_timeout)
 
 
 def begin_request(settings: "Settings") -> Child:
     """It is asked for an AP-REQ and answers C, what krb5_sendauth waits for; then, whatever it is asked, N or R."""
-    life = settings.login_timeout + settings.kerberos_timeout
-    return Child(lambda channel: _request(channel, settings), settings.kerberos_timeout, life)
+    return _begun(settings, _request, settings.login_timeout)
 
 
 def load(settings: "Settings") -> None:
@@ -52,6 +50,18 @@ def load(settings: "Settings") -> None:
     refuse_untrusted(settings.kerberos_keytab)
     krb5.library()
     gss.library()
+
+
+def _begun(settings: "Settings", work: "Callable[[Channel, Settings], None]", more: int) -> Child:
+    """The process, which may live for ``more`` seconds than one answer takes.
+
+    Raises CredentialStoreError where it could do nothing: strangers must not make us fork for that.
+    """
+    if "kerberos" not in settings.auth_sources:
+        raise CredentialStoreError("Kerberos: a ticket, but auth.sources does not name kerberos")
+    refuse_untrusted(settings.kerberos_keytab)
+    seconds = settings.kerberos_timeout
+    return Child(lambda channel: work(channel, settings), seconds, seconds + more)
 
 
 def _binding(facts: "Facts") -> bytes:
@@ -64,7 +74,6 @@ def _prepared(settings: "Settings") -> "tuple[Krb5, Keys]":
     """libkrb5 and our keys; from here on the process is nobody."""
     from qpopper_py.auth.kerberos.krb5 import Krb5
 
-    refuse_untrusted(settings.kerberos_keytab)
     uid, gid = _whom()
     _replay_cache(settings.state_dir, uid, gid)
     krb5 = Krb5(settings.kerberos_realm)
