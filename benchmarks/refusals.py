@@ -4,7 +4,7 @@ With auth.refusal_delay = 0.05, for each source, the time from the last line of 
 wrong password, locked user, user with an APOP entry only; the same for APOP and for each mechanism of AUTH that CAPA
 announces.  Where a mechanism has a challenge, the time to that is told too: it leaves without delay, so it must not
 depend on the user.  The cases are tried in turns, each on a connection of its own.  Medians, quartiles, and how far the
-median is from the median of all cases.
+median is from the median of all cases.  Ends with 1 if medians lie farther apart than twice the spread of a case.
 
     sudo python3 benchmarks/refusals.py [--tries 100] [--delay 0.05]
 """
@@ -162,7 +162,8 @@ def attempt(server: Crowded, how: str, user: str) -> Try:
         return client
 
 
-def measure(server: Crowded, tries: int) -> None:
+def measure(server: Crowded, tries: int) -> bool:
+    """Whether the medians lie farther apart than noise explains."""
     cases = attempts(mechanisms(server))
     taken: dict[tuple[str, str], list[Try]] = {case: [] for case in cases}
     for case in cases:
@@ -179,7 +180,16 @@ def measure(server: Crowded, tries: int) -> None:
         told = [one.challenged * 1000 for one in ones if one.challenged >= 0]
         challenge = f"{statistics.median(told):9.2f}" if told else f"{'-':>9}"
         print(f"  {how:16}{user:16}{median:12.3f}{low:9.3f}-{high:.3f}{median - middle * 1000:+9.3f}{challenge:>12}")
-    print(f"  medians within {(max(medians) - min(medians)) * 1000:.3f} ms of one another", flush=True)
+    apart = max(medians) - min(medians)
+    noise = statistics.median(spread(ones) for ones in taken.values())
+    print(f"  medians within {apart * 1000:.3f} ms of one another; half of a case's tries within {noise * 1000:.3f} ms")
+    return apart > 2 * noise
+
+
+def spread(ones: list[Try]) -> float:
+    """Seconds within which the middle half of the refusals lies."""
+    low, _, high = statistics.quantiles([one.refused for one in ones], n=4)
+    return high - low
 
 
 def main() -> int:
@@ -191,9 +201,10 @@ def main() -> int:
     people(folder)
     servers = start(folder, opponents.furnished(folder / "package"), options.delay, options.set)
     print(crowd.about())
-    for server in servers:
-        measure(server, options.tries)
-    return 0
+    told = [server.name for server in servers if measure(server, options.tries)]
+    if told:
+        print(f"\nthe moment tells why, more than noise does: {', '.join(told)}")
+    return int(bool(told))
 
 
 if __name__ == "__main__":

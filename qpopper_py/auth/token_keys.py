@@ -45,7 +45,7 @@ def claims(token: str, settings: "Settings") -> "dict[str, object] | str":
     need("cryptography")
     try:
         header = jwt.get_unverified_header(token)
-    except (jwt.PyJWTError, ValueError):
+    except (jwt.PyJWTError, ValueError, RecursionError):  # the last by PyJWT 2.6, of brackets in brackets
         return "no JWT"
     algorithm = header.get("alg")
     if algorithm not in settings.oauth_algorithms:
@@ -57,7 +57,7 @@ def claims(token: str, settings: "Settings") -> "dict[str, object] | str":
             said = jwt.decode(token, public, algorithms=[algorithm], options=unchecked)
         except jwt.InvalidSignatureError:
             continue
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError) as why:  # a key may be anything
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError) as why:  # a key may be anything
             return f"the token cannot be read ({type(why).__name__})"
         return dict(said)
     return "no key of oauth.keys has signed the token"

@@ -23,6 +23,9 @@ from . import scratch
 
 STAMP = "<1896.697170952@dbc.mtview.ca.us>"  # RFC 1939 section 7, as are mrose and tanstaaf
 DIGEST = b"c4c9334bac560ecc979e58001b3e22fb"
+# The public key of RFC 8037, appendix A.2.
+JWK_SET = b'{"keys": [{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}'
+CERTIFIED = "mrose"
 MESSAGES = [b"Subject: one\r\nX-Long:\r\n\tfolded\r\n\r\n.first\r\n..\r\n", b"Subject: two\r\n\r\n", b"no header\r\n"]
 NEXT_STEP = b"\xff\n"  # between two messages of an exchange
 MOST_STEPS = 12
@@ -180,14 +183,17 @@ def request_lines(data: bytes) -> None:
 
 @functools.cache
 def real_gate() -> gate.Gate:
-    """The gate over an accounts file and a mailauth database, each with one user."""
+    """The gate over an accounts file and a mailauth database, each with one user, a token's key, and certificates."""
     from qpopper_py.auth import authdb_edit
 
     folder = scratch.folder("gate")
     accounts = scratch.put(folder / "accounts", b"alice:{PLAIN}open sesame::::::\nbob:*::::::\nmrose:::::::\n")
     values = {
         "state_dir": f"{folder}/state",
-        "auth.sources": ["mailauth", "accounts"],
+        "auth.sources": ["mailauth", "accounts", "oauth", "certificate"],
+        "oauth.keys": scratch.put(folder / "keys.json", JWK_SET),
+        "oauth.issuer": "https://issuer.example.org",
+        "oauth.audience": "pop3",
         "accounts.file": accounts,
         "accounts.owner": "nobody",
         "mailauth.database": f"{folder}/mailauth.db",
@@ -201,11 +207,15 @@ def real_gate() -> gate.Gate:
 
 
 def sasl(data: bytes) -> None:
-    """An exchange: the first octet is the mechanism, FF LF parts the client's messages."""
+    """An exchange: the mechanism's name and the client's messages, parted by FF LF."""
+    first, *messages = data.split(NEXT_STEP)
     names = sorted(gate.MECHANISMS)
-    name = names[data[0] % len(names)] if data else "PLAIN"
-    messages = data[1:].split(NEXT_STEP)
-    tls = Tls("TLSv1.2", "x", 256, "", b"unique", b"end point")
+    name = first.decode("ascii", "replace")
+    if name not in names:
+        name = names[len(first) % len(names)]
+    if not messages:
+        return
+    tls = Tls("TLSv1.2", "x", 256, "", b"unique", b"end point", CERTIFIED)
     facts = Facts("s-1", "192.0.2.1", 1025, host="dbc.mtview.ca.us", stamp=STAMP, tls=tls)
     with mock.patch.object(crypt, "waste", return_value=None):  # takes its time, which is all that it does
         exchange = real_gate().begin(name, facts)
@@ -220,6 +230,8 @@ def sasl(data: bytes) -> None:
     assert isinstance(said, Account | Denied)
     if isinstance(said, Account):
         assert said.user in ("alice", "mrose"), "somebody else was let in"
+        if name == "EXTERNAL":
+            assert said.user == CERTIFIED
         if name == "PLAIN":
             assert message in (b"\0alice\0open sesame", b"alice\0alice\0open sesame")
         if name == "APOP":
