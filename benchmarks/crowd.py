@@ -183,7 +183,9 @@ def ours(folder: Path, options: argparse.Namespace) -> list[Crowded]:
             port = FIRST_PORT + len(made)
             values = {"state_dir": folder / f"state-{port}", "spool": "/var/mail", "log.to": "stderr", **more}
             values |= {"limits.sessions": 2000, "mailauth.database": folder / "none"}
+            unlimited = ["limits.sessions_address=0", "limits.unauthenticated=0"]  # the load has one address
             given = [f"{key}={value}" for key, value in values.items()]
+            given += [pair for pair in unlimited if knows(program, pair)]
             given += [*([f"serve.mode={mode}"] if has else []), *options.set]
             line = [*program, "--listen", f"127.0.0.1:{port}", *(word for pair in given for word in ("--set", pair))]
             made.append(Crowded(f"pop3d {mode}", port, line, kind))

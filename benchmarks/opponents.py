@@ -176,6 +176,7 @@ def servers(folder: Path, options: argparse.Namespace, plain: bool) -> list[Serv
         state = folder / f"state-{number}"
         line = [PYTHON, "-IS", program, "--config", "none", "--listen", f"127.0.0.1:{1110 + number}"]
         values = {"state_dir": state, "spool": "/var/mail", "log.to": "stderr", "limits.sessions": 1000}
+        values |= {"limits.sessions_address": 0, "limits.unauthenticated": 0}  # the load has one address
         values["mailauth.database"] = folder / "none"
         given = [f"{key}={value}" for key, value in values.items()] + options.set
         line += [word for pair in given for word in ("--set", pair)]
