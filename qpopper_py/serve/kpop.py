@@ -14,7 +14,7 @@ import time
 
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Challenge
-from qpopper_py.events import LoginRefused
+from qpopper_py.events import LoginRefused, Note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,17 +67,17 @@ def ticketed(
     """The gate for this connection, or None: no valid ticket came within ``seconds``, and the log says so."""
     exchange = gate.begin("KPOP", facts)
     try:
-        request = _Talk(stream, seconds).request()
-        said = exchange.step(request)
+        said = exchange.step(_Talk(stream, seconds).request())
         if isinstance(said, Challenge):
             _send(stream, said.data)
             if said.data.startswith(RIGHT):
                 return Ticketed(exchange)
             said = exchange.step(b"")
-        why, temporary = (said.why, said.temporary) if isinstance(said, Denied) else ("no ticket", False)
-    except (OSError, ValueError) as trouble:
-        why, temporary = f"no KPOP: {trouble}", False
-    emit(LoginRefused(facts, "", "KPOP", why, temporary))
+    except (OSError, ValueError) as why:
+        emit(Note(facts, f"no KPOP: {why}"))  # nobody tried to log in
+        return None
+    reason, temporary = (said.why, said.temporary) if isinstance(said, Denied) else ("no ticket", False)
+    emit(LoginRefused(facts, "", "KPOP", reason, temporary))
     return None
 
 

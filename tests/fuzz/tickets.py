@@ -7,7 +7,7 @@ from qpopper_py.auth.credentials import Challenge, Malformed, Ticket
 from qpopper_py.auth.kerberos.child import CHALLENGE, NAMED, REFUSED
 from qpopper_py.auth.kerberos.tickets import ticket
 from qpopper_py.errors import CredentialStoreError
-from qpopper_py.events import Event, Facts, LoginRefused
+from qpopper_py.events import Event, Facts, LoginRefused, Note
 from qpopper_py.serve.kpop import KPOP, LONGEST, RIGHT, SENDAUTH, ticketed
 
 from .talk import Script
@@ -57,7 +57,7 @@ def kpop(data: bytes) -> None:
         return
     assert len(heard) == 1
     event: Event = heard[0]
-    assert isinstance(event, LoginRefused)
+    assert isinstance(event, LoginRefused if door.asked else Note)
     assert all(0 < len(asked) <= LONGEST for asked in door.asked[:1])
     assert len(client.heard) <= 6
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MEMORY = "MEMORY:pop3d"  # the krb5_keytab
 NOBODY = 65534  # where there is no user of that name
+DUMPABLE, NO_NEW_PRIVS = 4, 38  # prctl(2)
 NO_LAYER = 1  # RFC 4752 section 3.3
 RIGHT = b"\0\0\0\0"  # krb5_sendauth: no KRB-ERROR follows
 
@@ -80,7 +81,17 @@ def _prepared(settings: "Settings") -> "tuple[Krb5, Keys]":
     keys = krb5.keys(settings.kerberos_keytab, settings.kerberos_service, MEMORY)
     if os.geteuid() == 0:
         become(uid, gid, ())
+    _shut()
     return krb5, keys
+
+
+def _shut() -> None:
+    """Others who are nobody must not read the keys out of our memory (ptrace(2)); nothing we run gains rights."""
+    import ctypes
+
+    prctl = ctypes.CDLL(None).prctl
+    prctl(DUMPABLE, 0, 0, 0, 0)
+    prctl(NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def _whom() -> "tuple[int, int]":
