@@ -588,6 +588,22 @@ def test_popa3d_what_is_no_mailbox_is_refused_and_not_waited_for(obstacle: str) 
         assert victim.read_bytes().count(b"Subject: plain") == 1
 
 
+@pytest.mark.parametrize("name", ["alice.lock", ".alice.pop"])
+def test_a_lock_or_a_temp_drop_that_is_a_link_is_not_followed(name: str) -> None:
+    """UCB opened both as root in a folder that all may write."""
+    with open_folder() as folder:
+        server = Server(folder, settings={"locks.timeout": 0})
+        mailbox = server.fill("alice", MAIL)
+        victim = server.fill("victim", [mail("precious", b"text\n")])
+        precious, whole = victim.read_bytes(), mailbox.read_bytes()
+        (mailbox.parent / name).symlink_to(victim)
+        with server, server.dialogue() as line:
+            assert line.login().startswith((b"-ERR [IN-USE]", b"-ERR [SYS/"))
+            assert line.rest() == b""
+        assert (mailbox.parent / name).is_symlink()
+        assert (victim.read_bytes(), mailbox.read_bytes()) == (precious, whole)
+
+
 @pytest.mark.parametrize("stored", ["$9$unknown$hash", "$6$", "$", "x", "*0", "*1", "$y$j9T$", "!", "", "0" * 5000])
 def test_popa3d_1_0_3_a_hash_that_crypt_cannot_do_matches_nothing(stored: str) -> None:
     """crypt() answered NULL, or "*0" for it, which would be equal to a field of "*0"."""

@@ -190,6 +190,7 @@ def real_gate() -> gate.Gate:
     accounts = scratch.put(folder / "accounts", b"alice:{PLAIN}open sesame::::::\nbob:*::::::\nmrose:::::::\n")
     values = {
         "state_dir": f"{folder}/state",
+        "guess.delay": 0,  # one exchange must not remember another
         "auth.sources": ["mailauth", "accounts", "oauth", "certificate"],
         "oauth.keys": scratch.put(folder / "keys.json", JWK_SET),
         "oauth.issuer": "https://issuer.example.org",
