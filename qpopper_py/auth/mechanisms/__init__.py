@@ -79,7 +79,7 @@ def _bound(facts: "Facts") -> bool:
 
 def _unheard(facts: "Facts") -> bool:
     """Nobody can read along: a bearer token is never asked for otherwise (RFC 7628 section 4)."""
-    return facts.private or (bool(facts.peer) and facts.peer == facts.local and not facts.proxy)
+    return facts.private or facts.same_host
 
 
 def _certified(facts: "Facts") -> bool:
