@@ -24,7 +24,7 @@ from qpopper_py.auth.credentials import Challenge, Malformed, Token
 from qpopper_py.auth.gate import Gate
 from qpopper_py.auth.mechanisms.oauth import OAuthBearer, XOAuth2
 from qpopper_py.auth.sources.oauth import misfit, unfit
-from qpopper_py.events import Event, Facts, Trouble
+from qpopper_py.events import Event, Facts, Tls, Trouble
 from qpopper_py.settings import Settings
 
 if TYPE_CHECKING:
@@ -397,8 +397,30 @@ class TestSettings:
         assert isinstance(denied, Denied)
         assert denied.temporary
 
-    def test_it_is_offered_where_tokens_can_be_checked(self, gate: Gate, facts: Facts) -> None:
+    @pytest.mark.parametrize(
+        "facts",
+        [
+            Facts("s1", peer="192.0.2.7", local="192.0.2.1", tls=Tls("TLSv1.3")),
+            Facts("s1", peer="192.0.2.7", local="192.0.2.1", secure=True),
+            Facts("s1", peer="127.0.0.1", local="127.0.0.1"),
+        ],
+        ids=["TLS", "an outer layer", "the same host"],
+    )
+    def test_it_is_offered_where_tokens_can_be_checked_and_nobody_reads_along(self, gate: Gate, facts: Facts) -> None:
         assert gate.mechanisms(facts) == ("OAUTHBEARER", "XOAUTH2", "PLAIN", "LOGIN")
+
+    @pytest.mark.parametrize(
+        "facts",
+        [
+            Facts("s1", peer="192.0.2.7", local="192.0.2.1"),
+            Facts("s1", peer="127.0.0.1", local="127.0.0.1", proxy="192.0.2.9"),
+            Facts("s1"),
+        ],
+        ids=["in the clear", "by a proxy", "nobody knows"],
+    )
+    def test_a_token_is_never_asked_for_in_the_clear(self, gate: Gate, facts: Facts) -> None:
+        """RFC 7628 section 4: TLS, or what protects as well."""
+        assert gate.mechanisms(facts) == ("PLAIN", "LOGIN")
 
     def test_it_is_not_where_no_source_takes_them(self, build: Callable[..., Gate], keys: Path, facts: Facts) -> None:
         gate = build(oauth_keys=str(keys), oauth_issuer=ISSUER, oauth_audience=AUDIENCE, auth_sources="accounts")

@@ -77,6 +77,11 @@ def _bound(facts: "Facts") -> bool:
     return bool(bindings(facts))
 
 
+def _unheard(facts: "Facts") -> bool:
+    """Nobody can read along: a bearer token is never asked for otherwise (RFC 7628 section 4)."""
+    return facts.private or facts.same_host
+
+
 def _certified(facts: "Facts") -> bool:
     return facts.tls is not None and bool(facts.tls.certificate)
 
@@ -118,8 +123,8 @@ TABLE = (
     Row("SCRAM-SHA-256", "scram.Sha256", Sha256Proof),
     Row("SCRAM-SHA-1", "scram.Sha1", Sha1Proof),
     Row("CRAM-MD5", "cram_md5.CramMd5", Response),
-    Row("OAUTHBEARER", "oauth.OAuthBearer", Token),
-    Row("XOAUTH2", "oauth.XOAuth2", Token),
+    Row("OAUTHBEARER", "oauth.OAuthBearer", Token, _unheard),
+    Row("XOAUTH2", "oauth.XOAuth2", Token, _unheard),
     Row("EXTERNAL", "external.External", Certificate, _certified),
     Row("PLAIN", "plain.Plain", Password),
     Row("LOGIN", "login.Login", Password),
