@@ -102,3 +102,29 @@ def ticketed(serving: Serving, cache: str) -> Dialogue:
     assert sendauth(sock, cache, "pop", kdc.HOST) == ""
     sock.settimeout(PATIENCE)
     return Dialogue(sock)
+
+
+def test_no_process_of_a_session_holds_a_key_of_the_service(house: House, realm: kdc.Realm) -> None:
+    """Nor the password that the KDC was asked about, in the mail process: only the child that is gone had the keys."""
+    house.user.fill(ONE)
+    keys = kdc.keys(realm.keytab)
+    with house.serving(options=options(house)) as serving, serving.dialogue() as line:
+        assert line.login(house.user.name, "known to the KDC").startswith(b"+OK")
+        held = {pid: memory(pid) for pid in serving.processes()}
+        assert set(serving.mail_processes()) < set(held)
+        assert all(b"POP3" in octets or b"qpopper" in octets for octets in held.values())  # it was read at all
+        assert not [key for key in keys if any(key in octets for octets in held.values())]
+        assert line.ask("QUIT").startswith(b"+OK")
+
+
+def memory(pid: int) -> bytes:
+    """All that a process can write to and read."""
+    parts = []
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as file:
+        for row in maps:
+            where, rights = row.split()[:2]
+            if rights.startswith("rw"):
+                start, end = (int(word, 16) for word in where.split("-"))
+                file.seek(start)
+                parts.append(file.read(end - start))
+    return b"".join(parts)
