@@ -141,8 +141,8 @@ static enum fault receive(struct client *c, int *ended)
         return c->step == END && c->held == 0 ? NONE : BROKEN;
     c->held += (size_t)got;
     c->text[c->held] = '\0';
-    char *end;
-    while ((end = memchr(c->text, '\n', c->held)) != NULL) {
+    char *end = memchr(c->text, '\n', c->held);
+    if (end) {
         size_t size = (size_t)(end - c->text) + 1;
         if (size < 2 || end[-1] != '\r')
             return REPLY;
@@ -151,7 +151,8 @@ static enum fault receive(struct client *c, int *ended)
         if (fault)
             return fault;
         c->held -= size;
-        memmove(c->text, end + 1, c->held);
+        if (c->held) /* an answer to what it has not been asked */
+            return REPLY;
     }
     *ended = c->held == sizeof c->text - 1;
     return *ended ? REPLY : NONE;
