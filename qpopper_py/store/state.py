@@ -43,11 +43,11 @@ class Record:
             self.report(f"{self.path}: not a record of ours; going on without it")
         elif words[2] != b"%d" % FORMAT:
             self.report(f"{self.path}: of a format ({words[2]!r}) that this version does not know; going on without it")
-        elif words[3] != _checksum(rest):
+        elif words[3] != _checksum(rest) or not rest.isascii():
             self.report(f"{self.path}: damaged; going on without it")
         else:
             self.stored = rest
-            return rest.decode("ascii", "replace").split("\n")[:-1]
+            return rest.decode("ascii").split("\n")[:-1]
         return []
 
     def _read(self) -> bytes:

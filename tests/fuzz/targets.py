@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import files, mail, network, talk, tickets
+from . import files, mail, network, records, talk, tickets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     Target = Callable[[bytes], None]
 
 HERE = Path(__file__).resolve().parent
-MODULES = (talk, network, mail, files, tickets)
+MODULES = (talk, network, mail, records, files, tickets)
 TARGETS: dict[str, Target] = {target.__name__: target for module in MODULES for target in module.TARGETS}
 
 
