@@ -111,6 +111,8 @@ class House:
         from qpopper_py.serve.standalone import Service, Standalone
 
         self.recover()
+        import qpopper_py.serve.porter  # noqa: F401
+
         self.furnish()
         self.ready_front()
         self.ready_mail()
@@ -196,6 +198,7 @@ class House:
         """Import what mail processes need."""
         import array  # noqa: F401
         import hashlib  # noqa: F401
+        import signal  # noqa: F401
 
         import qpopper_py.serve.maildrops
         import qpopper_py.session.mailer

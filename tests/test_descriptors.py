@@ -147,7 +147,7 @@ def test_an_exception_planted_anywhere_puts_nothing_on_the_socket(options, plant
 
 @pytest.mark.parametrize("planted", ["qpopper_py.auth.gate:Gate.__init__", "qpopper_py.auth.gate:Gate.begin"])
 def test_a_gate_that_breaks_lets_nobody_in_and_says_nothing_strange(options, planted):
-    """As root it breaks in a process of its own, and the client hears that there is trouble; else the connection ends."""
+    """As root it breaks in a process of its own, and the client hears of trouble; else the connection ends."""
     data, _ = talk(options, planted)
     before, _, behind = data.partition(b"+OK Password required for alice.\r\n")
     assert before.startswith(b"+OK UCB Pop server")

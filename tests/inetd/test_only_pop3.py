@@ -50,7 +50,7 @@ PLANTS = {
     "in the parser": ("qpopper_py.session.session", "parse"),
     "in the gate": ("qpopper_py.auth.gate", "Gate.begin"),
     "at the handing over": ("qpopper_py.serve.roles", "state_folder"),
-    "in the keeper": ("qpopper_py.serve.roles", "DotlockKeeper.answer"),
+    "in the keeper": ("qpopper_py.serve.roles", "DotlockKeeper.go_on"),
     "at the hand-over": ("qpopper_py.serve.keeper", "Keeper._go_on"),
     "in the front": ("qpopper_py.serve.fronts", "serve"),
     "at the change of user": ("qpopper_py.serve.roles", "become"),
