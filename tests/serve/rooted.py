@@ -63,6 +63,7 @@ frame = sys._getframe()
 while "fields" not in frame.f_locals or "descriptors" not in frame.f_locals:
     frame = frame.f_back
 number = frame.f_locals["fields"]["number"]
+del frame
 def fields(**more):
     return {"number": number, "unread": b"", "mechanism": "PASS", "heard": "", "failures": 0, "sent": 0,
             **handover.of_tls(None), **more}
@@ -98,17 +99,17 @@ class Rooted(Server):
         os.chown(path, UIDS[user], UIDS[user])
         return path
 
-    def arguments(self) -> list[str]:
-        return ["--set", "accounts.owner=nobody", *super().arguments()]  # for who has no uid yet
-
     def write_accounts(self) -> None:
-        super().write_accounts()
+        accounts = self.folder / "auth/accounts"
         lines = [f"{name}:{{PLAIN}}{word}:{UIDS[name]}:{UIDS[name]}::::" for name, word in self.users.items()]
-        (self.folder / "auth/accounts").write_text("\n".join(lines) + "\n")
+        accounts.write_text("\n".join(lines) + "\n")
+        accounts.chmod(0o600)
+        for name, secret in self.apop.items():
+            self.mailauth("add", name, "--type", "APOP", "--stdin", given=secret)
 
     def front_of(self, line: Dialogue) -> int:
         """The process that holds the server's end of a connection that is not logged in."""
-        return int(take_over(line, "import os; said = os.getpid()"))  # type: ignore[call-overload,no-any-return]
+        return int(take_over(line, "import os; said = os.getpid()", ""))  # type: ignore[call-overload,no-any-return]
 
     def mail_process(self, user: str) -> int:
         (found,) = [pid for pid in children(self.process.pid) if identity(pid)["Uid"] == [UIDS[user]] * 4]
@@ -119,12 +120,12 @@ class Rooted(Server):
         return [pid for pid in children(self.process.pid) if identity(pid)["Uid"][0] == 0]
 
 
-def command_of(program: str) -> str:
-    return "USER exec:" + (FIND + textwrap.dedent(program)).encode().hex()
+def command_of(program: str, find: str = FIND) -> str:
+    return "USER exec:" + (find + textwrap.dedent(program)).encode().hex()
 
 
-def take_over(line: Dialogue, program: str) -> object:
+def take_over(line: Dialogue, program: str, find: str = FIND) -> object:
     """Run ``program``, for which FIND was run, in the front that serves ``line``; what it left in ``said``."""
-    reply = line.ask(command_of(program))
+    reply = line.ask(command_of(program, find))
     assert reply.startswith(b"+OK "), reply
     return ast.literal_eval(reply[4:].decode())
