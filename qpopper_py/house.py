@@ -284,6 +284,7 @@ class House:
                 "heard": session.heard,
                 "failures": min(session.failures, 65535),
                 "sent": session.wire.sent,
+                "offered": list(session.offered),
             }
         return None
 
@@ -305,6 +306,7 @@ class House:
                 session.wire.unread += fields["unread"]
                 session.wire.sent = fields["sent"]
                 session.resume(account, fields["mechanism"], fields["heard"], fields["failures"])
+                session.offered = tuple(fields["offered"])
                 self.enter(session, account, facts, state, dotlock)
         finally:
             stream.close()

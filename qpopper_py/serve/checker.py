@@ -11,7 +11,7 @@ one slow login holds up no other.
 import os
 import select
 
-from qpopper_py.auth.account import Account
+from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Challenge
 from qpopper_py.errors import QpopperError
 from qpopper_py.events import Trouble
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from qpopper_py.auth.gate import Exchange, Gate
     from qpopper_py.events import Event, Facts
 
-LONGEST = 1000  # characters of a reason
+LONGEST = 1000  # characters of a reason, or of a name for the log
+NOBODY = Denied("", "")
 
 
 class Checker:
@@ -149,20 +150,21 @@ class Conversation:
             if mechanism:
                 self.exchange = self.gate.begin(mechanism, self.facts)
             if self.exchange is None:
-                return _denied("no exchange is under way")
+                return handover.DENIED, _refusal(Denied("", "no exchange is under way"))
             said = self.exchange.step(data)
         except KeyError:
-            return _denied("no such mechanism")
+            return handover.DENIED, _refusal(Denied("", "no such mechanism"))
         except Exception as why:  # noqa: BLE001  # whatever a source does, others can log in
             self.exchange = None
             self.emit(Trouble(self.facts, f"checker: {where(why)}"))
-            return _denied("could not be checked", temporary=True)
+            return handover.DENIED, _refusal(Denied("", "could not be checked", temporary=True))
         if isinstance(said, Challenge):
-            return handover.CHALLENGE, {"data": said.data}
+            refused = {} if said.refusal is None else _refusal(said.refusal)
+            return handover.CHALLENGE, {"data": said.data, "refused": bool(refused), **(refused or _refusal(NOBODY))}
         self.exchange = None
         if isinstance(said, Account):
             return self._granted(said)
-        return _denied(said.why, said.temporary)
+        return handover.DENIED, _refusal(said)
 
     def _granted(self, account: Account) -> "tuple[int, handover.Fields]":
         """The keeper hears of it first: when the front does, the keeper knows."""
@@ -171,5 +173,8 @@ class Conversation:
         return handover.GRANTED, {"user": account.user}
 
 
-def _denied(why: str, temporary: bool = False) -> "tuple[int, handover.Fields]":
-    return handover.DENIED, {"why": why[:LONGEST].replace("\0", ""), "temporary": temporary}
+def _refusal(denied: Denied) -> "handover.Fields":
+    def text(given: str) -> str:
+        return given[:LONGEST].replace("\0", "")
+
+    return {"user": text(denied.user), "why": text(denied.why), "temporary": denied.temporary}

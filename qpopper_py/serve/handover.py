@@ -12,7 +12,7 @@ CONNECTION  keeper, front        serve this one: its checker's channel, then the
 ASK         front, checker       the client's message by ``mechanism``, or the next of the same exchange (empty)
 NAMES       front, checker       which mechanisms could succeed?
 MECHANISMS  checker, front       these
-CHALLENGE   checker, front       the client must answer this
+CHALLENGE   checker, front       the client must answer this; ``refused``: and is refused then
 DENIED      checker, front       nobody
 GRANTED     checker, front       somebody, whom the keeper has been told
 GRANT       checker, keeper      whose connection it is; never from a front
@@ -78,13 +78,14 @@ ACCOUNT = (
     ("shell", TEXT, PATH),
     ("login", TEXT, NAME),
 )
+REFUSAL = (("user", TEXT, TALK), ("why", TEXT, PATH), ("temporary", NUMBER, 1))
 FORMS: "dict[int, tuple[tuple[str, int, int], ...]]" = {
     CONNECTION: (("number", NUMBER, BIG), ("greeted", NUMBER, NAME), *FACTS, *TLS),
     ASK: (("mechanism", TEXT, WORD), ("data", OCTETS, TALK), *TLS),
     NAMES: TLS,
     MECHANISMS: (("names", TEXTS, WORD),),
-    CHALLENGE: (("data", OCTETS, TALK),),
-    DENIED: (("why", TEXT, PATH), ("temporary", NUMBER, 1)),
+    CHALLENGE: (("data", OCTETS, TALK), ("refused", NUMBER, 1), *REFUSAL),
+    DENIED: REFUSAL,
     GRANTED: (("user", TEXT, NAME),),
     GRANT: (("number", NUMBER, BIG), ("groups", NUMBERS, 65535), *ACCOUNT),
     HANDOVER: (
@@ -94,6 +95,7 @@ FORMS: "dict[int, tuple[tuple[str, int, int], ...]]" = {
         ("heard", TEXT, PATH),
         ("failures", NUMBER, PORT),
         ("sent", NUMBER, BIG),
+        ("offered", TEXTS, WORD),
         *TLS,
     ),
     DONE: (("number", NUMBER, BIG),),

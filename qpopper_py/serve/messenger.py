@@ -68,7 +68,13 @@ class Asked:
             return Denied("", "the process that checks passwords is gone; the log says why", temporary=True)
         kind, found = said
         if kind == handover.CHALLENGE:
-            return Challenge(found["data"])
+            challenge = Challenge(found["data"])
+            challenge.refusal = refusal(found) if found["refused"] else None
+            return challenge
         if kind == handover.GRANTED:
             return Account(found["user"], 0, 0)  # as whom and where is the keeper's to know
-        return Denied("", found["why"], bool(found["temporary"]))
+        return refusal(found)
+
+
+def refusal(fields: "handover.Fields") -> Denied:
+    return Denied(fields["user"], fields["why"], bool(fields["temporary"]))
