@@ -51,7 +51,9 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
             return house.listen(sockets, idle)
     except ConfigurationError as why:
         return misconfigured(why, stream)
-    house.converse(stream)
+    from qpopper_py.serve.teller import Teller
+
+    house.converse(stream, Teller())
     return 0
 
 

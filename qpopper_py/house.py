@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from qpopper_py.serve.handover import Fields
     from qpopper_py.serve.messenger import Messenger
     from qpopper_py.serve.roles import KeptDotlock
-    from qpopper_py.session.session import Session
+    from qpopper_py.serve.teller import Teller
+    from qpopper_py.session.session import Door, Session
     from qpopper_py.settings import Settings
 
 
@@ -189,10 +190,12 @@ class House:
         import qpopper_py.logs.records
         import qpopper_py.sandbox
         import qpopper_py.serve.facts
-        import qpopper_py.session.session  # noqa: F401
+        import qpopper_py.session.session
 
         if self.settings.trace_addresses:
             import ipaddress  # noqa: F401
+        if self.settings.kpop:
+            import qpopper_py.serve.kpop  # noqa: F401
 
     def ready_mail(self) -> None:
         """Import what mail processes need."""
@@ -201,6 +204,7 @@ class House:
         import signal  # noqa: F401
 
         import qpopper_py.serve.maildrops
+        import qpopper_py.serve.slots
         import qpopper_py.session.mailer
         import qpopper_py.session.session
         import qpopper_py.store.mbox.compact
@@ -214,46 +218,50 @@ class House:
     # ----------------------------------------------------------------------------------------------------------
     # A connection
 
-    def converse(self, stream: "Stream") -> None:
-        """Serve one connection from greeting to sign-off, and close it."""
+    def converse(self, stream: "Stream", teller: "Teller") -> None:
+        """Serve one connection from greeting to sign-off, and close it.  ``teller``: to whoever counts sessions."""
         from qpopper_py.auth.stamp import wanted
         from qpopper_py.protocol.reply import greeting
         from qpopper_py.serve.facts import learn
         from qpopper_py.serve.porter import admitted
 
         try:
-            facts = learn(stream, self.settings, wanted(self.settings, self.emit), self.emit)
-            if not admitted(stream, facts, self.settings, self.emit):
+            facts = learn(stream, self.settings, wanted(self.settings, self.emit), self.emit, teller.quiet)
+            if not admitted(stream, facts, self.settings, self.emit, teller):
                 return  # without a word, as tcpd does
-            line = greeting(self.dialect, facts)
-            try:
-                stream.send(memoryview(line))
-            except OSError:
-                return  # gone before it was greeted
+            if self.settings.kpop:
+                line = b""  # a ticket comes first
+            else:
+                line = greeting(self.dialect, facts)
+                try:
+                    stream.send(memoryview(line))
+                except OSError:
+                    return  # gone before it was greeted
             if os.geteuid() == 0:
                 from qpopper_py.serve.keeper import Keeper
 
                 Keeper(self).attend(stream, facts, len(line))
                 return
-            self.serve_alone(stream, facts, line)
+            self.serve_alone(stream, facts, len(line), teller)
         finally:
             if stream.is_open():
                 stream.close()
 
-    def serve_alone(self, stream: "Stream", facts: "Facts", line: bytes) -> None:
-        """What follows the greeting ``line``, all of it in this process."""
+    def serve_alone(self, stream: "Stream", facts: "Facts", greeted: int, teller: "Teller") -> None:
+        """What follows a greeting of so many octets, all of it in this process."""
         with self.troubles(facts):
             self.furnish()
             if not hasattr(self, "gate"):
                 from qpopper_py.auth.gate import Gate
 
                 self.gate = Gate(self.settings, self.emit)
-            session = self.session(stream, facts, self.gate)
-            session.greeted(line)
-            account = session.authorize()
-            if account is not None:
+            session = self.authorized(stream, facts, self.gate, greeted)
+            account = session.account if session else None
+            if session and account:
                 from qpopper_py.serve.roles import state_folder
 
+                teller.logged_in()
+                facts.quiet = False
                 state = state_folder(self.state_of(account), account, facts, self.emit)
                 self.enter(session, account, facts, state, None)
 
@@ -262,22 +270,13 @@ class House:
 
         What the mail process must know of it; None when the connection is over.
         """
-        from qpopper_py.protocol.reply import greeting
-
         with self.troubles(facts):
-            session = self.session(stream, facts, gate)
-            line = greeting(self.dialect, facts)
-            if not greeted:
-                session.wire.write(line)
-                session.wire.flush()
-                session.wire.sent = 0  # greeted() counts it
-            session.greeted(line)
-            account = session.authorize()
-            if account is None:
+            session = self.authorized(stream, facts, gate, greeted)
+            if session is None:
                 return None
             session.wire.flush()
             for tap in self.taps:
-                tap.moved(facts, account.user)
+                tap.moved(facts, session.user)
             return {
                 "unread": bytes(session.wire.unread),
                 "mechanism": session.mechanism,
@@ -285,8 +284,31 @@ class House:
                 "failures": min(session.failures, 65535),
                 "sent": session.wire.sent,
                 "offered": list(session.offered),
+                "utf8": session.utf8,
+                "refused": min(session.refused, 2**62),
             }
         return None
+
+    def authorized(self, stream: "Stream", facts: "Facts", gate: "Door", greeted: int) -> "Session | None":
+        """The session of a client that logged in, or None.  A greeting of ``greeted`` octets was sent; 0: none was."""
+        from qpopper_py.protocol.reply import greeting
+
+        if self.settings.kpop:
+            from qpopper_py.serve.kpop import ticketed
+
+            facts.stamp = ""  # the ticket is the one way in
+            shown = ticketed(stream, facts, gate, self.settings.login_timeout, self.emit)
+            if shown is None:
+                return None  # what it was answered is KPOP's
+            gate = shown
+        session = self.session(stream, facts, gate)
+        line = greeting(self.dialect, facts)
+        if not greeted:
+            session.wire.write(line)
+            session.wire.flush()
+            session.wire.sent = 0  # greeted() counts it
+        session.greeted(line)
+        return session if session.authorize() else None
 
     def transact(
         self,
@@ -306,12 +328,13 @@ class House:
                 session.wire.unread += fields["unread"]
                 session.wire.sent = fields["sent"]
                 session.resume(account, fields["mechanism"], fields["heard"], fields["failures"])
-                session.offered = tuple(fields["offered"])
+                session.offered, session.utf8 = tuple(fields["offered"]), bool(fields["utf8"])
+                session.refused = fields["refused"]
                 self.enter(session, account, facts, state, dotlock)
         finally:
             stream.close()
 
-    def session(self, stream: "Stream", facts: "Facts", gate: "Gate | Messenger") -> "Session":
+    def session(self, stream: "Stream", facts: "Facts", gate: "Door") -> "Session":
         from qpopper_py.session.session import Session
         from qpopper_py.session.wire import Wire
 
@@ -323,15 +346,19 @@ class House:
     ) -> None:
         """The TRANSACTION state, in a process that is the mail user.  ``state``: the user's private folder or empty."""
         from qpopper_py.serve.maildrops import open_maildrop
+        from qpopper_py.serve.slots import Slot
         from qpopper_py.session.mailer import Mailer
+        from qpopper_py.store.opening import NoStore
 
         settings = self.settings
 
         def warn(what: str) -> None:
             self.warn(what, facts)
 
-        store = open_maildrop(account, facts.host, state, settings, warn, dotlock)
-        session.transact(store, Mailer(settings, self.emit, facts, account.user, account.system, state), state)
+        mailer = Mailer(settings, self.emit, facts, account.user, account.system, state)
+        with Slot(state, settings, warn) as full:
+            store = NoStore(full) if full else open_maildrop(account, facts.host, state, settings, warn, dotlock)
+            session.transact(store, mailer, state)
 
     def state_of(self, account: "Account") -> str:
         """Where the account's state may be kept, or empty."""

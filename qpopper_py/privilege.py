@@ -9,9 +9,9 @@ The *keeper* (serve/keeper.py, or under inetd the process that inetd started):
 - messages of bounded length from its own children, strictly parsed (serve/handover.py);
 - making and removing exactly ``<spool>/<that user>.lock`` while the mail process asks for it.
 
-The *porter* (serve/porter.py; a child for a connection, under inetd the keeper itself), only with hosts_access: the tables
-of TCP wrappers: libwrap, and the commands that they say (spawn, twist); and there the PROXY header of a listed address
-and looking up the client's name, for which it is the fronts' user otherwise.
+The *porter* (serve/porter.py; a child for a connection, under inetd the keeper itself), only with hosts_access: the
+tables of TCP wrappers: libwrap, and the commands that they say (spawn, twist).  It also reads the PROXY header of a
+listed address and looks up the client's name; without hosts_access it is the fronts' user for that.
 
 The *checker* (serve/checker.py): the gate with its databases, keys and the modules of PAM, and the records of failures
 (guess.delay, auth.c2), on messages from fronts; where a source may wait, a child of its own for a connection; with

@@ -160,7 +160,14 @@ class Conversation:
             return handover.DENIED, _refusal(Denied("", "could not be checked", temporary=True))
         if isinstance(said, Challenge):
             refused = {} if said.refusal is None else _refusal(said.refusal)
-            return handover.CHALLENGE, {"data": said.data, "refused": bool(refused), **(refused or _refusal(NOBODY))}
+            wait = {"wait": handover.microseconds(said.wait)}
+            return handover.CHALLENGE, {
+                "data": said.data,
+                "refused": bool(refused),
+                **_refusal(NOBODY),
+                **wait,
+                **refused,
+            }
         self.exchange = None
         if isinstance(said, Account):
             return self._granted(said)
@@ -170,11 +177,18 @@ class Conversation:
         """The keeper hears of it first: when the front does, the keeper knows."""
         fields = {"number": self.number, "groups": groups_of(account), **handover.of_account(account)}
         handover.send(self.control, handover.GRANT, fields)
-        return handover.GRANTED, {"user": account.user}
+        return handover.GRANTED, {"user": account.user, "wait": handover.microseconds(account.wait)}
 
 
 def _refusal(denied: Denied) -> "handover.Fields":
     def text(given: str) -> str:
         return given[:LONGEST].replace("\0", "")
 
-    return {"user": text(denied.user), "why": text(denied.why), "temporary": denied.temporary}
+    return {
+        "user": text(denied.user),
+        "why": text(denied.why),
+        "temporary": denied.temporary,
+        "wait": handover.microseconds(denied.wait),
+        "known": denied.known,
+        "alias": text(denied.alias),
+    }

@@ -78,15 +78,23 @@ ACCOUNT = (
     ("shell", TEXT, PATH),
     ("login", TEXT, NAME),
 )
-REFUSAL = (("user", TEXT, TALK), ("why", TEXT, PATH), ("temporary", NUMBER, 1))
+WAIT = ("wait", NUMBER, 10**9)  # microseconds
+REFUSAL = (
+    ("user", TEXT, PATH),
+    ("why", TEXT, PATH),
+    ("temporary", NUMBER, 1),
+    WAIT,
+    ("known", NUMBER, 1),
+    ("alias", TEXT, PATH),
+)
 FORMS: "dict[int, tuple[tuple[str, int, int], ...]]" = {
     CONNECTION: (("number", NUMBER, BIG), ("greeted", NUMBER, NAME), *FACTS, *TLS),
     ASK: (("mechanism", TEXT, WORD), ("data", OCTETS, TALK), *TLS),
     NAMES: TLS,
     MECHANISMS: (("names", TEXTS, WORD),),
-    CHALLENGE: (("data", OCTETS, TALK), ("refused", NUMBER, 1), *REFUSAL),
+    CHALLENGE: (("data", OCTETS, TALK), ("refused", NUMBER, 1), *REFUSAL),  # wait: of the refusal, or of the challenge
     DENIED: REFUSAL,
-    GRANTED: (("user", TEXT, NAME),),
+    GRANTED: (("user", TEXT, NAME), WAIT),
     GRANT: (("number", NUMBER, BIG), ("groups", NUMBERS, 65535), *ACCOUNT),
     HANDOVER: (
         ("number", NUMBER, BIG),
@@ -96,6 +104,8 @@ FORMS: "dict[int, tuple[tuple[str, int, int], ...]]" = {
         ("failures", NUMBER, PORT),
         ("sent", NUMBER, BIG),
         ("offered", TEXTS, WORD),
+        ("utf8", NUMBER, 1),
+        ("refused", NUMBER, BIG),
         *TLS,
     ),
     DONE: (("number", NUMBER, BIG),),
@@ -283,6 +293,10 @@ def tls_from(fields: "Fields") -> Tls | None:
     if not fields["tls_version"]:
         return None
     return Tls(**{name.removeprefix("tls_"): fields[name] for name, _, _ in TLS})
+
+
+def microseconds(wait: float) -> int:
+    return min(max(0, round(wait * 1e6)), WAIT[2])
 
 
 def of_account(account: object) -> "Fields":

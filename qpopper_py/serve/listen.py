@@ -31,9 +31,7 @@ def opened(where: str) -> "list[_socket.socket]":
     host, port = kinds.address(where)
     made: list[_socket.socket] = []
     try:
-        found = _socket.getaddrinfo(
-            host or None, port, 0, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, _socket.AI_PASSIVE
-        )
+        found = _socket.getaddrinfo(host or None, port, 0, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, _socket.AI_PASSIVE)
         for family, kind, protocol, _, name in sorted(found, reverse=True):
             try:
                 made.append(_opened(family, kind, protocol, name))
@@ -83,7 +81,14 @@ def flat(sockets: "dict[str, list[_socket.socket]]") -> "list[_socket.socket]":
 class Listening:
     """The sockets that ``take`` gets its clients from."""
 
-    def __init__(self, loop: "Loop", emit: "Callable[[Event], None]", take: "Callable[[_socket.socket], None]") -> None:
+    def __init__(
+        self,
+        loop: "Loop",
+        emit: "Callable[[Event], None]",
+        take: "Callable[[_socket.socket, str], None]",
+        short: "Callable[[OSError], None]",
+    ) -> None:
+        """``take`` is given a client and its address; ``short`` hears what the system has too little of."""
         self.loop = loop
         self.emit = emit
         self.take = take

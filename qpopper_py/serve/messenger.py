@@ -70,11 +70,16 @@ class Asked:
         if kind == handover.CHALLENGE:
             challenge = Challenge(found["data"])
             challenge.refusal = refusal(found) if found["refused"] else None
+            challenge.wait = found["wait"] / 1e6
             return challenge
         if kind == handover.GRANTED:
-            return Account(found["user"], 0, 0)  # as whom and where is the keeper's to know
+            account = Account(found["user"], 0, 0)  # as whom and where is the keeper's to know
+            account.wait = found["wait"] / 1e6
+            return account
         return refusal(found)
 
 
 def refusal(fields: "handover.Fields") -> Denied:
-    return Denied(fields["user"], fields["why"], bool(fields["temporary"]))
+    denied = Denied(fields["user"], fields["why"], bool(fields["temporary"]), fields["wait"] / 1e6)
+    denied.known, denied.alias = bool(fields["known"]), fields["alias"]
+    return denied

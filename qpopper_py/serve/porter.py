@@ -1,4 +1,4 @@
-"""Who is let in before the greeting, and as whom: what may have to wait for a proxy or name servers, or run commands."""
+"""Who is let in before the greeting, and as whom: what may wait for a proxy or name servers, or run commands."""
 
 from qpopper_py.serve.facts import introduced, reverse
 
