@@ -2,7 +2,8 @@
 
 The rooms, from the top; imports go down only, never sideways or up (``tests/test_architecture.py``):
 
-- ``__main__``     argv -> Settings -> gate, store opener, events, taps -> serve
+- ``__main__``     argv -> Settings -> house -> serve
+- ``house``        the strangers below, introduced to each other, for every role
 - ``tools``        commands for administrators: mailauth
 - ``personality``  an old program's command line and configuration file -> Settings
 - ``serve``        the world -> connections
@@ -10,6 +11,7 @@ The rooms, from the top; imports go down only, never sideways or up (``tests/tes
 - ``logs``         events -> records, bytes -> the trace
 - ``auth``         secrets, no mail
 - ``store``        mail, no secrets
+- ``sandbox``      what a process that talks to strangers gives up
 - ``protocol``     bytes to values and back; no os, no socket, no clock
 - ``privilege``    who is root, and the one place where that ends
 - ``settings`` ``events`` ``errors``   words that everyone may use

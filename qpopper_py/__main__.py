@@ -7,17 +7,16 @@ descriptors 0 to 2: whatever happens then, nothing but POP3 reaches it.
 import os
 import sys
 
+from qpopper_py.house import House, last_resort, to_syslog
 from qpopper_py.privilege import claim_descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from qpopper_py.auth.account import Account
-    from qpopper_py.auth.gate import Gate
-    from qpopper_py.events import Event, Facts, Tap
+    import _socket
+    from collections.abc import Callable
+
     from qpopper_py.personality.commandline import Invocation
     from qpopper_py.privilege import Stream
-    from qpopper_py.serve.teller import Teller
-    from qpopper_py.session.session import Session
 
 USAGE, SOFTWARE, CONFIG = 64, 70, 78  # exit statuses of sysexits.h
 TALKS_TO_A_PERSON = ("--help", "--version", "--check-config", "--dump-config", "--demo", "--listen")
@@ -39,31 +38,59 @@ def main(argv: "list[str] | None" = None) -> int:
 def attached(argv: "list[str]", stream: "Stream") -> int:
     """Serve the connection that we were started with, unless the configuration says to listen."""
     from qpopper_py.errors import ConfigurationError
-    from qpopper_py.personality import commandline
 
     try:
-        invocation = commandline.read(argv, os.environ, euid=os.geteuid())
-        house = House(invocation)
+        read = reader(argv)
+        invocation = read()
+        house = House(invocation, read)
+        if not invocation.inetd:
+            stream.close()
+            return house.listen()
+        sockets, idle = handed_over(stream, invocation.settings.serve_idle)
+        if sockets:
+            return house.listen(sockets, idle)
     except ConfigurationError as why:
         return misconfigured(why, stream)
-    if not invocation.inetd:
-        stream.close()
-        return house.listen()
     from qpopper_py.serve.teller import Teller
 
     house.converse(stream, Teller())
     return 0
 
 
+def handed_over(stream: "Stream", idle: int) -> "tuple[list[_socket.socket], int]":
+    """Listening sockets that we were started with, and after how many idle seconds to end; none: serve ``stream``.
+
+    By systemd (Accept=no) from descriptor 3 on, for good; by inetd (wait) descriptor 0, until there is no more work.
+    """
+    from qpopper_py.privilege import SocketStream
+
+    if "LISTEN_PID" in os.environ:
+        from qpopper_py.serve.listen import passed_on
+
+        if sockets := passed_on():
+            stream.let_go()
+            return sockets, 0
+    if isinstance(stream, SocketStream) and stream.listens():
+        return [stream.sock], idle
+    return [], 0
+
+
+def reader(argv: "list[str]") -> "Callable[[], Invocation]":
+    """What reads the command line and the configuration, now and at SIGHUP."""
+    from qpopper_py.personality import commandline
+
+    return lambda: commandline.read(argv, os.environ, euid=os.geteuid())
+
+
 def in_person(argv: "list[str]") -> int:
     """Actions that print, and standalone service in the foreground."""
     from qpopper_py.errors import ConfigurationError
-    from qpopper_py.personality import commandline
 
     try:
-        invocation = commandline.read(argv, os.environ, euid=os.geteuid())
+        read = reader(argv)
+        invocation = read()
         if invocation.action == "serve":
-            return House(invocation).listen()
+            return House(invocation, read).listen()
         if invocation.action == "demo":
             from qpopper_py.tools.demo import demo
 
@@ -93,218 +120,6 @@ def complain(why: Exception) -> int:
 
     sys.stderr.write(report.complaint(why))
     return USAGE
-
-
-def last_resort(why: BaseException) -> None:
-    """An exception that nothing foresaw, to the log by the shortest way."""
-    frame = why.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    place = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
-    to_syslog(f"unexpected {type(why).__name__}{place}; please report it")
-
-
-def to_syslog(text: str) -> None:
-    import syslog
-
-    from qpopper_py.events import printable
-
-    syslog.openlog("pop3d", syslog.LOG_PID, syslog.LOG_MAIL)
-    syslog.syslog(syslog.LOG_ERR, printable(text))
-
-
-def must_be_open_to_all() -> None:
-    """ConfigurationError if users could not import what we are made of."""
-    from qpopper_py.errors import ConfigurationError
-    from qpopper_py.privilege import closed_to_others
-
-    closed = closed_to_others(os.__file__, __file__)
-    if closed:
-        raise ConfigurationError(
-            f"started as root, but other users cannot read {closed}, and mail is served as them; use the system's"
-            " Python and make install, or start it as another user"
-        )
-
-
-class House:
-    """The four strangers, introduced: settings and dialect, connections, sessions, logs.
-
-    Under inetd the client waits while we import, so what the greeting does not need comes after it.
-    """
-
-    gate: "Gate"
-    taps: "list[Tap]"
-
-    def __init__(self, invocation: "Invocation") -> None:
-        from qpopper_py.events import Bus
-
-        if os.geteuid() == 0:
-            must_be_open_to_all()
-        os.umask(0o077)
-        self.settings = invocation.settings
-        self.dialect = invocation.personality.DIALECT
-        self.emit = Bus(self.open_log)
-
-    def open_log(self, event: "Event") -> None:
-        """The first event opens the log, which takes this sink's place."""
-        from qpopper_py.logs.syslog import open_log
-
-        self.emit.sinks.clear()  # a log that cannot be opened keeps nobody from the mail
-        try:
-            self.emit.sinks.append(open_log(self.settings, "pop3d"))
-        except Exception as why:  # noqa: BLE001
-            last_resort(why)
-        self.emit(event)
-
-    def warn(self, what: str, facts: "Facts | None" = None) -> None:
-        from qpopper_py.events import Trouble
-
-        self.emit(Trouble(facts, what, "warning"))
-
-    def listen(self) -> int:
-        """Serve standalone, in the foreground, until a signal ends it."""
-        from qpopper_py.serve.limits import Limits
-        from qpopper_py.serve.standalone import Standalone
-
-        self.recover()
-        self.prepare()
-        Standalone(self.settings.listen, Limits(self.settings, self.emit), self.converse, self.emit).run()
-        return 0
-
-    def recover(self) -> None:
-        """Finish what a crash cut off, in a process of its own: whoever logs in meanwhile does so for themselves."""
-        from qpopper_py.store.mbox.upkeep import unfinished
-
-        if self.settings.read_only or not unfinished(self.settings.state_dir) or os.fork():
-            return
-        try:
-            from qpopper_py.tools.recover import at_start
-
-            at_start(self.settings, self.emit)
-        except Exception as why:  # noqa: BLE001  # the service goes on
-            last_resort(why)
-        finally:
-            os._exit(0)
-
-    def prepare(self) -> None:
-        """Import now what every child would import for itself: it costs each of them milliseconds."""
-        import array  # noqa: F401
-        import binascii  # noqa: F401
-        import hashlib  # noqa: F401
-        import signal  # noqa: F401
-
-        import qpopper_py.auth.stamp
-        import qpopper_py.serve.facts
-        import qpopper_py.serve.maildrops
-        import qpopper_py.serve.roles
-        import qpopper_py.serve.slots
-        import qpopper_py.session.mailer
-        import qpopper_py.session.session
-        import qpopper_py.store.mbox.compact
-        import qpopper_py.store.mbox.fast
-        import qpopper_py.store.opening
-        import qpopper_py.store.paths  # noqa: F401
-        from qpopper_py.store.mbox.from_line import rule
-
-        self.furnish()
-        self.gate.prepare()
-        os.getgrouplist("root", 0)  # loads what NSS asks for groups
-        rule(self.settings.mbox_separator).judge()  # compiled once
-
-    def furnish(self) -> None:
-        """What a session needs beyond its greeting, once."""
-        if hasattr(self, "gate"):
-            return
-        from qpopper_py.auth.gate import Gate
-        from qpopper_py.logs.trace import open_taps
-        from qpopper_py.privilege import no_core_dumps
-
-        no_core_dumps()
-        self.taps = open_taps(self.settings, self.warn)
-        self.gate = Gate(self.settings, self.emit)
-
-    def converse(self, stream: "Stream", teller: "Teller") -> None:
-        """Serve one connection from greeting to sign-off, and close it.  ``teller``: to whoever counts sessions."""
-        from qpopper_py.auth.stamp import wanted
-        from qpopper_py.protocol.reply import greeting
-        from qpopper_py.serve.facts import learn
-
-        gate = None
-        try:
-            facts = learn(stream, self.settings, wanted(self.settings, self.emit), self.emit, teller.quiet)
-            if facts is None or (facts.proxy and not teller.client(facts.peer)):
-                return  # without a word
-            if self.settings.hosts_access == "on":
-                from qpopper_py.serve.hosts_access import admitted
-
-                if not admitted(stream, facts, self.settings, self.emit):
-                    return  # without a word, as tcpd does
-            if self.settings.kpop and (gate := self.kerberized(stream, facts)) is None:
-                return  # what it was answered is KPOP's
-            line = greeting(self.dialect, facts)
-            try:
-                stream.send(memoryview(line))
-            except OSError:
-                return  # gone before it was greeted
-            self.serve(stream, facts, line, teller, gate)
-        finally:
-            stream.close()
-
-    def kerberized(self, stream: "Stream", facts: "Facts") -> "Gate | None":
-        """What judges a client that has shown a ticket, or None: it has not, and heard so."""
-        from qpopper_py.serve.kpop import ticketed
-
-        self.furnish()
-        facts.stamp = ""  # the ticket is the one way in
-        seconds = self.settings.login_timeout
-        # it takes the same calls
-        return ticketed(stream, facts, self.gate, seconds, self.emit)  # type: ignore[return-value]
-
-    def serve(
-        self, stream: "Stream", facts: "Facts", line: bytes, teller: "Teller", gate: "Gate | None" = None
-    ) -> None:
-        """What follows the greeting ``line``; ``gate``: another than the house's."""
-        from qpopper_py.serve.roles import where
-        from qpopper_py.session.session import Session
-        from qpopper_py.session.wire import Wire
-
-        try:
-            self.furnish()
-            wire = Wire(stream, self.settings.limits_line, self.settings.transfer_timeout)
-            session = Session(self.settings, self.dialect, facts, wire, gate or self.gate, self.emit, self.taps)
-            session.greeted(line)
-            account = session.authorize()
-            if account is not None:
-                teller.logged_in()
-                facts.quiet = False
-                self.enter(session, account, facts)
-        except Exception as why:  # noqa: BLE001  # the client hears nothing, the log everything
-            from qpopper_py.events import Trouble
-
-            self.emit(Trouble(facts, where(why)))
-
-    def enter(self, session: "Session", account: "Account", facts: "Facts") -> None:
-        """The TRANSACTION state, in a process that is the mail user."""
-        from qpopper_py.serve.maildrops import maildrop_of, open_maildrop, state_of
-        from qpopper_py.serve.roles import KeptDotlock, as_mail_user
-        from qpopper_py.serve.slots import Slot
-        from qpopper_py.session.mailer import Mailer
-        from qpopper_py.store.opening import NoStore, parted
-
-        settings = self.settings
-
-        def warn(what: str) -> None:
-            self.warn(what, facts)
-
-        def work(state: str, dotlock: "KeptDotlock | None") -> None:
-            mailer = Mailer(settings, self.emit, facts, account.user, account.system, state)
-            with Slot(state, settings, warn) as full:
-                store = NoStore(full) if full else open_maildrop(account, facts.host, state, settings, warn, dotlock)
-                session.transact(store, mailer, state)
-
-        kind, path = parted(maildrop_of(account, settings)[0])
-        mailbox = "" if kind == "maildir" else path
-        as_mail_user(account, mailbox, state_of(account, settings), facts, self.emit, work)
 
 
 if __name__ == "__main__":

@@ -245,6 +245,8 @@ class Note(Event):
 class Tap:
     """Something that watches the dialogue itself.  It is handed safe forms only: secrets are masked before."""
 
+    descriptor = -1  # of the file that it writes, which every process of ours keeps open; -1: none
+
     def received(self, facts: Facts, user: str, line: str) -> None:
         """A command, printable, its secrets masked.  ``user`` is empty until one was named."""
 
@@ -253,6 +255,9 @@ class Tap:
 
     def body(self, facts: Facts, user: str, sent: bool, piece: bytes) -> None:
         """A piece of a message, going out (``sent``) or coming in."""
+
+    def moved(self, facts: Facts, user: str) -> None:
+        """``user`` logged in, and another process goes on with the session."""
 
     def closed(self, facts: Facts) -> None:
         """The session is over; what is pending of it can be written and forgotten."""

@@ -1,17 +1,30 @@
 """Who is root, and the one place where that ends; and the descriptors a connection lives on.
 
-All that runs as root, when the server was started as root:
+All that ever runs as root, when the server was started as root:
 
-- reading the command line and the configuration file, opening the log and the trace file;
-- with hosts_access, the tables of TCP wrappers: libwrap, and the commands that they say (spawn, twist);
-- accepting connections (standalone), the greeting and the AUTHORIZATION state: parsing of lines of bounded
-  length, and the gate with its databases, the modules of PAM, and the records of failures (guess.delay, auth.c2);
-- with kerberos, reading the keytab, in a child that is nobody before it takes a ticket or a KDC's answer apart;
-- making the user's private state folder, and making and removing exactly ``<spool>/<that user>.lock`` while the
-  mail process asks for it;
-- waiting for the mail process.
+The *keeper* (serve/keeper.py, or under inetd the process that inetd started):
+- reading the command line and the configuration file, at the start and at SIGHUP; opening the log and the trace file;
+- listening and accepting, the addresses of the connection, the greeting's stamp (octets 60 to 63 of the mailauth
+  database say whether there is one), and under inetd the greeting itself;
+- messages of bounded length from its own children, strictly parsed (serve/handover.py);
+- making and removing exactly ``<spool>/<that user>.lock`` while the mail process asks for it.
 
-Mail is opened, and XTND XMIT's mailer run, only by a process that called :func:`become`.
+The *porter* (serve/porter.py; a child for a connection, under inetd the keeper itself), only with hosts_access: the
+tables of TCP wrappers: libwrap, and the commands that they say (spawn, twist).  It also reads the PROXY header of a
+listed address and looks up the client's name; without hosts_access it is the fronts' user for that.
+
+The *checker* (serve/checker.py): the gate with its databases, keys and the modules of PAM, and the records of failures
+(guess.delay, auth.c2), on messages from fronts; where a source may wait, a child of its own for a connection; with
+kerberos, reading the keytab, in a child that is nobody before it takes a ticket or a KDC's answer apart.
+
+Each *mail* process until it calls :func:`become`: making the user's private state folder, the connection to the log.
+Each *front* until it calls :func:`qpopper_py.sandbox.confine`: importing, the connection to the log.
+
+At the start, for mailboxes that a crash left half changed: a process that lists them, and one for each, which
+becomes its user.
+
+Nothing that a client sends is parsed by root but a credential, and that by the checker alone.  Mail is opened, and
+XTND XMIT's mailer run, only by a process that called :func:`become`; none of its ancestors ever held a secret.
 """
 
 import os
@@ -94,9 +107,23 @@ class Stream:
         poll.register(self.writer, select.POLLOUT)
         return os.write(self.writer, data[: select.PIPE_BUF]) if poll.poll(0) else 0
 
+    def is_open(self) -> bool:
+        """Whether it was neither closed nor let go of."""
+        return self.reader >= 0
+
+    def descriptors(self) -> "list[int]":
+        """What it lives on: one to read from and one to write to, or a socket's."""
+        return [self.reader, self.writer]
+
     def close(self) -> None:
+        """End the connection."""
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close our descriptors; another process goes on with the connection."""
         for descriptor in {self.reader, self.writer}:
             os.close(descriptor)
+        self.reader = self.writer = -1
 
 
 class SocketStream(Stream):
@@ -113,6 +140,24 @@ class SocketStream(Stream):
         import _socket
 
         return self.sock.send(data, _socket.MSG_DONTWAIT)
+
+    def descriptors(self) -> "list[int]":
+        return [self.reader]
+
+    def is_open(self) -> bool:
+        return self.sock.fileno() >= 0
+
+    def let_go(self) -> None:
+        self.sock.close()
+
+    def listens(self) -> bool:
+        """Whether it is not a client, but what clients come from (inetd's wait)."""
+        import _socket
+
+        try:
+            return bool(self.sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN))
+        except OSError:
+            return False
 
     def close(self) -> None:
         """End the connection in order.  Input that nobody read would make the kernel reset it, last reply and all."""

@@ -55,6 +55,28 @@ class Settings:
     )
     sendmail = Path("sendmail", "/usr/sbin/sendmail", "the mailer that XTND XMIT gives messages to")
     listen = Addresses("listen", (), "HOST:PORT to listen on, standalone; none: serve the connection on descriptor 0")
+    serve_mode = Choice(
+        "serve.mode",
+        "standalone",
+        ["standalone", "prefork"],
+        "listening as root: a new process for each connection; or some kept waiting, which serve one after the other",
+    )
+    serve_idle = Seconds(
+        "serve.idle", 60, "started by inetd with wait: how long to stay without a session; 0: for good", 0
+    )
+    prefork_fronts = Whole(
+        "prefork.fronts", 8, "with serve.mode = prefork: processes kept waiting for clients", 1, 10_000
+    )
+    prefork_reuse = Whole(
+        "prefork.reuse", 250, "with serve.mode = prefork: connections that one of them serves before it ends", 1, 10**9
+    )
+    prefork_checkers = Whole("prefork.checkers", 2, "listening as root: processes that check passwords", 1, 256)
+    privilege_user = Word(
+        "privilege.user", "pop3d", "started as root: the user that talks to clients before the login; else nobody"
+    )
+    privilege_chroot = Path(
+        "privilege.chroot", "/run/pop3d/empty", "the empty folder that is all this user sees; made if need be"
+    )
     timeout = Seconds(
         "timeout", 600, "how long to wait for a command (RFC 1939 asks for ten minutes at least)", 1, 86400
     )

@@ -257,6 +257,9 @@ class Server:
         self.give(path)
         return path
 
+    def command(self) -> list[str]:
+        return command()
+
     def process_options(self) -> dict[str, object]:
         who = {} if self.user is None else {"user": self.user, "group": self.user, "extra_groups": []}
         return {"env": environment(HOME=str(self.folder)), "cwd": "/", **who}
@@ -284,7 +287,7 @@ class Server:
 
     def __enter__(self) -> Server:
         self.write_accounts()
-        line = [*command(), "--config", "none", "--listen", "127.0.0.1:0", *self.arguments(), *self.options]
+        line = [*self.command(), "--config", "none", "--listen", "127.0.0.1:0", *self.arguments(), *self.options]
         self.process = subprocess.Popen(
             line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **self.process_options()
         )

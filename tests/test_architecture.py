@@ -30,6 +30,7 @@ FLOORS = {
     "protocol": 2,
     "legacy_dbm": 2,
     "privilege": 2,
+    "sandbox": 3,
     "auth": 3,
     "store": 3,
     "tls": 3,
@@ -38,7 +39,8 @@ FLOORS = {
     "session": 4,
     "logs": 4,
     "tools": 5,
-    "__main__": 6,
+    "house": 6,
+    "__main__": 7,
 }
 
 # What the greeting needs, and what none of it may load: each of these costs a millisecond or more in each session.

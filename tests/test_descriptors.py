@@ -110,7 +110,6 @@ def test_a_session_is_served_on_descriptor_0(options):
         "qpopper_py.personality.commandline:read",
         "qpopper_py.logs.syslog:open_log",
         "qpopper_py.logs.trace:open_taps",
-        "qpopper_py.auth.gate:Gate.__init__",
         "qpopper_py.auth.stamp:wanted",
         "qpopper_py.serve.facts:learn",
         "qpopper_py.protocol.reply:greeting",
@@ -119,7 +118,6 @@ def test_a_session_is_served_on_descriptor_0(options):
         "qpopper_py.session.wire:Wire.flush",
         "qpopper_py.session.session:parse",
         "qpopper_py.session.authorization:user",
-        "qpopper_py.auth.gate:Gate.check",
         "qpopper_py.serve.roles:state_folder",
         "qpopper_py.store.opening:open_store",
         "qpopper_py.store.mbox.store:Mbox.scan",
@@ -145,6 +143,18 @@ def test_an_exception_planted_anywhere_puts_nothing_on_the_socket(options, plant
     assert ordinary.startswith(data)
     # A log that cannot be opened keeps nobody from the mail.
     assert len(data) < len(ordinary) or planted.endswith(("Session.close", "open_log"))
+
+
+@pytest.mark.parametrize("planted", ["qpopper_py.auth.gate:Gate.__init__", "qpopper_py.auth.gate:Gate.begin"])
+def test_a_gate_that_breaks_lets_nobody_in_and_says_nothing_strange(options, planted):
+    """As root it breaks in a process of its own, and the client hears of trouble; else the connection ends."""
+    data, _ = talk(options, planted)
+    before, _, behind = data.partition(b"+OK Password required for alice.\r\n")
+    assert before.startswith(b"+OK UCB Pop server")
+    assert behind.startswith(b"-ERR [SYS/TEMP] ") if os.getuid() == 0 else not behind
+    assert b"PLANTED" not in data
+    assert b"WRITTEN" not in data
+    assert b"message(s)" not in data
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SYSTEM = ("pam", "unix")  # sources of system users
 ELSEWHERE = ("kerberos", "saslauthd")  # sources that know secrets, and nobody's account
+WAITING = frozenset(("pam", "saslauthd", "oauth", "kerberos"))  # sources that may
 FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d")  # where Linux-PAM looks for a service's file, in this order
 
 
@@ -52,6 +53,11 @@ def order(settings: "Settings") -> "list[str]":
         return names if set(names).intersection(ELSEWHERE) else [*names, "accounts"]
     names.insert(place, "accounts")
     return names if os.geteuid() == 0 else [name for name in names if name not in SYSTEM]
+
+
+def may_wait(settings: "Settings") -> bool:
+    """Whether a source may have to wait for somebody: another server, or a module that wants to."""
+    return not WAITING.isdisjoint(order(settings))
 
 
 def build(settings: "Settings", warn: "Callable[[str], None]") -> "tuple[list[Source], list[Directory]]":

@@ -117,6 +117,8 @@ class Dialogue(Tap):
         self.bodies = bodies
         self.clock = clock
         self.sessions: dict[str, Progress] = {}
+        if isinstance(write, TraceFile):
+            self.descriptor = write.descriptor
 
     def received(self, facts: "Facts", user: str, line: str) -> None:
         progress = self._progress(facts)
@@ -146,6 +148,11 @@ class Dialogue(Tap):
             if len(progress.rest) > BODY:
                 self._body_line(progress, facts, progress.rest)
                 progress.rest = b""
+
+    def moved(self, facts: "Facts", user: str) -> None:
+        progress = self.sessions.pop(facts.session, None)
+        if progress is not None and user in self.scope.users:
+            self._let_out(progress, facts)
 
     def closed(self, facts: "Facts") -> None:
         progress = self.sessions.pop(facts.session, None)
@@ -186,14 +193,17 @@ class Dialogue(Tap):
             else:
                 progress.skipped += 1
             return
-        for moment, earlier, held in progress.held:
-            self.write(moment, facts, "", earlier, held)
-        now = self.clock()
+        self._let_out(progress, facts)
+        self.write(self.clock(), facts, user, mark, clip(text, TEXT))
+
+    def _let_out(self, progress: Progress, facts: "Facts") -> None:
+        """Write what was held: its user's dialogue is asked for."""
+        for moment, mark, held in progress.held:
+            self.write(moment, facts, "", mark, held)
         if progress.skipped:
-            self.write(now, facts, "", "-", f"[{progress.skipped} lines were not kept]")
+            self.write(self.clock(), facts, "", "-", f"[{progress.skipped} lines were not kept]")
         progress.held.clear()
         progress.skipped = 0
-        self.write(now, facts, user, mark, clip(text, TEXT))
 
 
 def guarded(line: str) -> str:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def learn(
     stream: "Stream", settings: "Settings", stamp_wanted: bool, emit: "Callable[[Event], None]", quiet: bool = False
-) -> "Facts | None":
-    """The facts of the connection on ``stream``, whose socket's options are set; None: it must end without a word.
+) -> Facts:
+    """The facts of the connection on ``stream``, whose socket's options are set.
 
     A stream that is no TCP socket (a terminal, a pipe) has no addresses.
     """
@@ -34,10 +34,6 @@ def learn(
     except (OSError, ValueError):
         return facts  # a socket, but of no internet family, or the client has gone
     prepare(sock, settings, facts, emit)
-    if settings.proxy_networks and not introduced(sock, settings, facts, emit):
-        return None
-    if settings.log_reverse_lookup:
-        facts.peer_name = reverse(facts, emit)
     return facts
 
 
@@ -53,9 +49,16 @@ def introduced(sock: "_socket.socket", settings: "Settings", facts: Facts, emit:
     return True
 
 
+_last = [0]
+
+
 def session_id() -> str:
-    """Unique on this host: milliseconds since the epoch and the process's id, in hexadecimal."""
-    return f"{time.time_ns() // 1_000_000:x}-{os.getpid():x}"
+    """Unique on this host: milliseconds since the epoch and the process's id, in hexadecimal.
+
+    A process that accepts more than one connection in a millisecond waits for none: it is ahead of the clock then.
+    """
+    _last[0] = max(time.time_ns() // 1_000_000, _last[0] + 1)
+    return f"{_last[0]:x}-{os.getpid():x}"
 
 
 def address(name: "tuple[str, int] | object") -> "tuple[str, int]":

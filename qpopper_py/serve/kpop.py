@@ -19,10 +19,23 @@ from qpopper_py.events import LoginRefused, Note
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
-    from qpopper_py.auth.gate import Exchange, Gate
     from qpopper_py.events import Event, Facts
     from qpopper_py.privilege import Stream
+
+    class Exchange(Protocol):
+        """The gate's, here or in another process."""
+
+        def step(self, data: bytes) -> Challenge | Account | Denied:
+            """The answer to the client's next message."""
+
+    class Gate(Protocol):
+        """The gate, or who carries messages to it."""
+
+        def begin(self, mechanism: str, facts: Facts) -> Exchange:
+            """Raises KeyError: no such mechanism."""
+
 
 SENDAUTH = b"KRB5_SENDAUTH_V1.0\0"
 KPOP = b"KPOPV1.0\0"

@@ -91,7 +91,7 @@ class Limits:
         self._emit = emit
         self._clock = clock
         self._senders = Senders(settings.proxy_networks)
-        self._entries: dict[int, Entry] = {}  # by process
+        self._entries: dict[int, Entry] = {}  # by the number of the session
         self._lingering: list[Entry] = []  # over, but they began less than min_delay ago
         self._counts: dict[tuple[str, bytes], int] = {}
         self._unauthenticated = 0
@@ -101,6 +101,11 @@ class Limits:
     def __len__(self) -> int:
         """Sessions that count."""
         return len(self._entries) + len(self._lingering)
+
+    def adopt(self, settings: "Settings") -> None:
+        """Count by these settings from here on."""
+        self._settings = settings
+        self._senders = Senders(settings.proxy_networks)
 
     def admit(self, address: str) -> bool:
         """Whether a connection from ``address`` may become a session; says in the log if not."""
@@ -114,10 +119,10 @@ class Limits:
             return self._refuse("unauthenticated", what)
         return self._room(self._key(address), address)
 
-    def began(self, process: int, address: str) -> None:
-        """The session that was admitted is ``process``."""
+    def began(self, number: int, address: str) -> None:
+        """The session that was admitted is ``number``."""
         key = self._key(address)
-        self._entries[process] = Entry(self._clock(), key, key[0] == "proxy")
+        self._entries[number] = Entry(self._clock(), key, key[0] == "proxy")
         self._counts[key] = self._counts.get(key, 0) + 1
         self._unauthenticated += 1
 
@@ -128,8 +133,8 @@ class Limits:
             self.throttled(f"pace {address}", f"{address}: {left_out} sessions in {THROTTLE} s were not logged")
         return left_out is None
 
-    def ended(self, process: int) -> None:
-        entry = self._entries.pop(process, None)
+    def ended(self, number: int) -> None:
+        entry = self._entries.pop(number, None)
         if entry is None:
             return
         if not entry.logged_in:
@@ -137,9 +142,9 @@ class Limits:
         self._lingering.append(entry)
         self._forget()
 
-    def hear(self, process: int, message: bytes) -> bytes:
+    def hear(self, number: int, message: bytes) -> bytes:
         """What a session tells, and the answer to it, empty for none.  A message of no known form is refused."""
-        entry = self._entries.get(process)
+        entry = self._entries.get(number)
         if message == LOGGED_IN and entry is not None:
             if not entry.logged_in:
                 entry.logged_in = True

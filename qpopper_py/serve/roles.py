@@ -1,11 +1,11 @@
-"""The mail process and its keeper: the only fork between root and the user's mail.
+"""The mail process, and who makes its dotlock.
 
-Started as root, a login forks the *mail process*, which becomes the user for good before it touches mail; the
-process that asked the password stays as *keeper*.  It makes and removes exactly one lock file while the mail
-process, which may not write the spool, asks for it, and waits.  Not root: one process does all, as itself.
+Started as root, the *mail process* becomes the user for good before it touches mail.  Its parent, which is root and
+never held a secret, makes and removes exactly one lock file while the mail process, which may not write the spool, asks
+for it.  Not root: one process does all, as itself.
 
-Keeper and mail process share a sequenced-packet socket pair.  A request is one octet (C create, R refresh, U
-remove), and so is the answer: K done, B held by somebody else, E failed (the keeper logs why).
+They share a sequenced-packet socket pair.  A request is one octet (C create, R refresh, U remove), and so is the
+answer: K done, B held by somebody else, E failed (the parent logs why).
 """
 
 import os
@@ -55,7 +55,7 @@ class KeptDotlock:
         return answer == b"K"
 
 
-class Keeper:
+class DotlockKeeper:
     """The root process's end.  The lock of ``mailbox`` is the only file it will ever touch for the mail process.
 
     ``mailbox`` lies where only root can replace a folder (:func:`~qpopper_py.store.paths.beyond_reach`); empty: no
@@ -73,15 +73,24 @@ class Keeper:
 
     def run(self) -> None:
         """Answer until the mail process is gone; a lock that it left behind goes too."""
+        while self.go_on():
+            pass
+
+    def go_on(self) -> bool:
+        """Answer one request; False: the mail process is gone, and so is the lock."""
+        import _socket
+
         try:
-            while request := self.channel.recv(2):
-                self.channel.send(self._answer(request))
+            if request := self.channel.recv(2):
+                self.channel.send(self.answer(request), _socket.MSG_DONTWAIT)
+                return True
         except OSError:
             pass  # gone in mid-sentence
         if self.held:
-            self._answer(REMOVE)
+            self.answer(REMOVE)
+        return False
 
-    def _answer(self, request: bytes) -> bytes:
+    def answer(self, request: bytes) -> bytes:
         try:
             if request == CREATE and self.mailbox and not self.held:
                 self.held = self.locks.create(self.mailbox)
@@ -112,30 +121,46 @@ def as_mail_user(
     need a dotlock, empty if none does.  There is a helper only where the user cannot lead root astray: in a home, or
     below anything that the user may replace, the mail process makes its own lock.
     """
-    state = state_folder(state_dir, account, facts, emit)
     if os.geteuid() != 0:
-        work(state, None)
+        work(state_folder(state_dir, account, facts, emit), None)
         return
     import _socket
 
-    from qpopper_py.store.paths import beyond_reach
-
     groups = groups_of(account)
-    if not beyond_reach(mailbox, lambda: groups):
-        mailbox = ""
+    mailbox = lockable(mailbox, groups)
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     child = os.fork()
     if child == 0:
         ours.close()
+        dotlock = KeptDotlock(theirs) if mailbox else None
         _mail_process(
-            account,
-            groups,
-            facts,
-            emit,
-            lambda: work(reached(state, facts, emit), KeptDotlock(theirs) if mailbox else None),
+            account, facts, emit, lambda: be_mail_user(account, groups, state_dir, facts, emit, dotlock, work)
         )
     theirs.close()
     _keep(child, ours, mailbox, facts, emit)
+
+
+def lockable(mailbox: str, groups: "list[int]") -> str:
+    """``mailbox`` if root may make its lock: where a user of these groups cannot lead root astray; else empty."""
+    from qpopper_py.store.paths import beyond_reach
+
+    return mailbox if beyond_reach(mailbox, lambda: groups) else ""
+
+
+def be_mail_user(
+    account: "Account",
+    groups: "list[int]",
+    state_dir: str,
+    facts: "Facts",
+    emit: "Callable[[Event], None]",
+    dotlock: KeptDotlock | None,
+    work: "Work",
+) -> None:
+    """In a process of its own, which is root until here: make the state folder, become the user, and ``work``."""
+    state = state_folder(state_dir, account, facts, emit)
+    become(account.uid, account.gid, groups)
+    os.chdir("/")
+    work(reached(state, facts, emit), dotlock)
 
 
 def groups_of(account: "Account") -> "list[int]":
@@ -164,17 +189,11 @@ def reached(folder: str, facts: "Facts", emit: "Callable[[Event], None]") -> str
 
 
 def _mail_process(
-    account: "Account",
-    groups: "list[int]",
-    facts: "Facts",
-    emit: "Callable[[Event], None]",
-    work: "Callable[[], None]",
+    account: "Account", facts: "Facts", emit: "Callable[[Event], None]", work: "Callable[[], None]"
 ) -> None:
     """Never returns."""
     status = 70
     try:
-        become(account.uid, account.gid, groups)
-        os.chdir("/")
         work()
         status = 0
     except QpopperError as why:
@@ -189,7 +208,7 @@ def _keep(child: int, channel: "_socket.socket", mailbox: str, facts: "Facts", e
     try:
         from qpopper_py.store.dotlock import Dotlocks
 
-        Keeper(channel, mailbox, Dotlocks(child), lambda what: emit(Trouble(facts, what, "warning"))).run()
+        DotlockKeeper(channel, mailbox, Dotlocks(child), lambda what: emit(Trouble(facts, what, "warning"))).run()
     except Exception as why:  # noqa: BLE001  # the mail process is waited for, come what may: the client is its
         emit(Trouble(facts, f"keeper: {where(why)}"))
     finally:

@@ -1,219 +1,226 @@
-"""Listening by ourselves, in the foreground: a process for each connection."""
+"""A service in the foreground: accepts until a signal ends it.
 
-import errno
+SIGTERM and SIGINT close the listening sockets; sessions that are under way end by themselves, and a second signal does
+not wait for them.  SIGHUP has the configuration read again: if it is wrong, what is in force stays, and the log names
+the line.
+
+Not root: a process for each connection, which does all of it.  As root: :mod:`qpopper_py.serve.keeper`.
+"""
+
 import os
-import select
-import signal
-import sys
 import time
 
-from qpopper_py import kinds
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.events import Note, Trouble
 from qpopper_py.privilege import SocketStream
-from qpopper_py.serve.facts import address
+from qpopper_py.serve.children import Brake, Loop
+from qpopper_py.serve.limits import Limits
+from qpopper_py.serve.listen import Listening
+from qpopper_py.serve.roles import where
 from qpopper_py.serve.teller import MESSAGE, Teller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
     from collections.abc import Callable, Sequence
+    from typing import Protocol
 
     from qpopper_py.events import Event
     from qpopper_py.privilege import Stream
-    from qpopper_py.serve.limits import Limits
+    from qpopper_py.settings import Settings
 
-BACKLOG = 1024  # a burst of clients must not wait for a second SYN
-NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-SHORT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+    class Household(Protocol):
+        """What a service has from ``__main__``."""
 
+        settings: Settings
 
-def listeners(addresses: "Sequence[str]") -> "list[_socket.socket]":
-    """A listening socket for every address that each of ``addresses`` stands for; raises ConfigurationError."""
-    import _socket
+        @property
+        def emit(self) -> Callable[[Event], None]:
+            """Who hears of what happens."""
 
-    made = []
-    for where in addresses:
-        host, port = kinds.address(where)
-        try:
-            found = _socket.getaddrinfo(
-                host or None, port, 0, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, _socket.AI_PASSIVE
-            )
-            for family, kind, protocol, _, name in sorted(found, reverse=True):
-                try:
-                    made.append(listening(family, kind, protocol, name))
-                except OSError as why:
-                    if host or why.errno not in NO_SUCH_FAMILY or not found[1:]:
-                        raise  # else every address is meant, and this kernel has no IPv6, or no IPv4
-        except OSError as why:
-            for sock in made:
-                sock.close()
-            raise ConfigurationError(f"listen: cannot listen on {where}: {why.strerror or why}") from None
-    return made
+        def reread(self) -> Settings:
+            """The configuration as it is now; raises ConfigurationError."""
+
+        def adopt(self, settings: Settings) -> None:
+            """Go by these settings from here on."""
+
+        def descriptors(self) -> list[int]:
+            """Those that every process of ours needs."""
+
+        def converse(self, stream: Stream, teller: Teller) -> None:
+            """Serve a connection from greeting to sign-off."""
 
 
-def listening(family: int, kind: int, protocol: int, name: "tuple[object, ...]") -> "_socket.socket":
-    import _socket
-
-    sock = _socket.socket(family, kind, protocol)
-    try:
-        sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-        if family == _socket.AF_INET6:
-            sock.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 1)
-        sock.bind(name)  # as getaddrinfo gave it
-        sock.listen(BACKLOG)
-    except OSError:
-        sock.close()
-        raise
-    sock.setblocking(False)
-    return sock
+DEADLY = (1, 2, 15)  # SIGHUP, SIGINT, SIGTERM: an administrator's
 
 
-class Standalone:
-    """The accepting loop.  ``converse`` serves one connection, in a process of its own."""
+class Service:
+    """What serves until it is told to stop.  ``idle``: seconds without a session after which it stops by itself."""
 
-    def __init__(
-        self,
-        addresses: "Sequence[str]",
-        limits: "Limits",
-        converse: "Callable[[Stream, Teller], None]",
-        emit: "Callable[[Event], None]",
-    ) -> None:
-        self.listeners = {sock.fileno(): sock for sock in listeners(addresses)}
-        self.limits = limits
-        self.converse = converse
-        self.emit = emit
-        self.children: set[int] = set()
-        self.channels: dict[int, tuple[int, _socket.socket]] = {}  # by descriptor: process, our end
-        self.poll = select.poll()
+    def __init__(self, house: "Household", idle: float = 0) -> None:
+        self.house = house
+        self.emit = house.emit
+        self.idle = idle
+        self.loop = Loop(house.emit)
+        self.limits = Limits(house.settings, house.emit)
+        self.listening = Listening(self.loop, house.emit, self._taken, self._short)
+        self.brake = Brake()
         self.stopping = False
+        self.numbers = 0  # of connections that were taken
 
-    def run(self) -> None:
-        """Serve until SIGTERM, SIGINT or SIGHUP; sessions that are under way then end by themselves."""
+    def run(self, sockets: "Sequence[_socket.socket]" = ()) -> None:
+        """Serve on ``sockets``, or if there are none where the settings say.  Raises ConfigurationError."""
+        import _signal  # type: ignore[import-not-found]  # the C half of signal, which is slow to load
         import gc
 
-        wakeup, self.waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(self.waker, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._stop)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        self.poll.register(wakeup, select.POLLIN)
-        for descriptor, sock in self.listeners.items():
-            self.poll.register(descriptor, select.POLLIN)
-            host, port = sock.getsockname()[:2]
-            self.emit(Note(None, f"listening on {f'[{host}]' if ':' in host else host}:{port}"))
+        stop = self.stop
+        self.loop.heed({_signal.SIGTERM: stop, _signal.SIGINT: stop, _signal.SIGHUP: self.reload})
+        if sockets:
+            self.listening.adopt(sockets)
+        else:
+            self.listening.change(self.house.settings.listen)
         gc.freeze()
+        self.begin()
         while not self.stopping:
-            for descriptor, _ in self.poll.poll():
-                if descriptor == wakeup:
-                    os.read(wakeup, 512)
-                    self._reap()
-                elif descriptor in self.channels:
-                    self._hear(descriptor)
-                elif not self.stopping:
-                    self._accept(self.listeners[descriptor])
-        self._finish()
+            self.loop.turn(self._patience())
+            if self.brake.left():
+                self.listening.pause()
+            elif not self.stopping:
+                self.listening.resume()
+        self.end()
+        while self.loop.children:
+            self.loop.turn()
+        self.emit(Note(None, "stopped"))
 
-    def _stop(self, *_: object) -> None:
+    def _patience(self) -> float:
+        """Seconds to wait for events; ends an idle service that was started for as long as there is work."""
+        if left := self.brake.left():
+            return left
+        if not self.idle:
+            return -1
+        if self.sessions():
+            self.quiet_since = time.monotonic()
+        elif time.monotonic() - self.quiet_since >= self.idle:
+            self.stop()
+            return 0
+        return self.idle
+
+    quiet_since = 0.0
+
+    def begin(self) -> None:
+        """Listening has begun."""
+        self.quiet_since = time.monotonic()
+
+    def end(self) -> None:
+        """No client comes any more."""
+
+    def take(self, sock: "_socket.socket", number: int, quiet: bool) -> None:
+        """Serve the client, who counts as ``number`` until ``limits.ended``.  Raises OSError.  ``quiet``: as a fact."""
+        raise NotImplementedError  # both services below have their own
+
+    def sessions(self) -> int:
+        """How many are under way."""
+        return len(self.loop.children)
+
+    def stop(self) -> None:
+        import _signal
+
+        if self.stopping:
+            return
         self.stopping = True
+        self.listening.close()
+        for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
+            _signal.signal(number, _signal.SIG_DFL)
+        if count := self.sessions():
+            self.emit(Note(None, f"stopping; {count} sessions go on to their end"))
 
-    def _accept(self, listener: "_socket.socket") -> None:
-        import _socket
-
+    def reload(self) -> None:
         try:
-            descriptor, name = listener._accept()  # type: ignore[attr-defined]  # the C socket's accept
-        except BlockingIOError:
+            settings = self.house.reread()
+            self.listening.change(settings.listen or self.house.settings.listen)
+        except ConfigurationError as why:
+            self.emit(Trouble(None, f"SIGHUP: {why}; what was in force stays in force"))
             return
-        except OSError as why:
-            if why.errno in SHORT_OF:
-                self._short(why)
-            return
-        sock = _socket.socket(fileno=descriptor)
-        peer, _ = address(name)
+        self.house.adopt(settings)
+        self.limits.adopt(settings)
+        self.reloaded()
+        self.emit(Note(None, "the configuration was read again"))
+
+    def reloaded(self) -> None:
+        """New settings are in force."""
+
+    def _taken(self, sock: "_socket.socket", peer: str) -> None:
         if not self.limits.admit(peer):
             sock.close()  # without a word
             return
+        self.numbers += 1
+        number = self.numbers
         quiet = self.limits.quiet(peer)
+        self.limits.began(number, peer)
         try:
-            ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-            child = os.fork()
-        except OSError as why:
+            self.take(sock, number, quiet)
+        except Exception as why:  # noqa: BLE001  # the next client may fare better
             sock.close()
-            self._short(why)
-            return
-        if child == 0:
-            self._child(sock, ours, Teller(theirs, quiet))
-        self.children.add(child)
-        self.limits.began(child, peer)
-        self.channels[ours.fileno()] = child, ours
-        self.poll.register(ours.fileno(), select.POLLIN)
-        theirs.close()
-        sock.close()
+            self.limits.ended(number)
+            self.brake.failed()
+            if isinstance(why, OSError):
+                self._short(why)
+            else:
+                self.emit(Trouble(None, where(why)))
 
     def _short(self, why: OSError) -> None:
         self.limits.throttled("short", f"cannot accept a connection: {why.strerror}")
         time.sleep(0.1)  # others wait in the backlog; trying at once again would only burn time
 
-    def _hear(self, descriptor: int) -> None:
+    def ended(self, what: str, status: int) -> bool:
+        """How a child ended; False: not well, which the log then has."""
+        signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        if status == 0 or signal in DEADLY:
+            return True
+        self.brake.failed()
+        how = f"by signal {signal}" if signal else f"with status {os.waitstatus_to_exitcode(status)}"
+        self.emit(Trouble(None, f"{what} ended {how}"))
+        return False
+
+
+class Standalone(Service):
+    """A process for each connection."""
+
+    def take(self, sock: "_socket.socket", number: int, quiet: bool) -> None:
+        import _socket
+
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+
+        def session() -> None:
+            sock.setblocking(True)
+            self.house.converse(SocketStream(sock), Teller(theirs, quiet))
+
+        def over(status: int) -> None:
+            self.limits.ended(number)
+            self.ended("process of a session", status)
+
+        try:
+            keep = [0, 1, 2, sock.fileno(), theirs.fileno(), *self.house.descriptors()]
+            self.loop.fork("session", session, keep, over)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        sock.close()
+        self.loop.watch(ours.fileno(), lambda: self._hear(number, ours))
+
+    def _hear(self, number: int, channel: "_socket.socket") -> None:
         """What a session tells of itself."""
         import _socket
 
-        child, channel = self.channels[descriptor]
         try:
             message = channel.recv(MESSAGE)
-            answer = self.limits.hear(child, message) if message else b""
+            answer = self.limits.hear(number, message) if message else b""
             if answer:
                 channel.send(answer, _socket.MSG_DONTWAIT)
         except OSError:
             message = b""
         if not message:
-            self.poll.unregister(descriptor)
-            del self.channels[descriptor]
+            self.loop.forget(channel.fileno())
             channel.close()
-
-    def _child(self, sock: "_socket.socket", ours: "_socket.socket", teller: Teller) -> None:
-        """Be the process of one connection, to the end."""
-        status = 70
-        try:
-            signal.set_wakeup_fd(-1)
-            os.close(self.waker)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-                signal.signal(number, signal.SIG_DFL)
-            for listener in (ours, *self.listeners.values(), *(channel for _, channel in self.channels.values())):
-                listener.close()
-            sock.setblocking(True)
-            self.converse(SocketStream(sock), teller)
-            status = 0
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
-
-    def _reap(self) -> None:
-        while self.children:
-            try:
-                child, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                self.children.clear()
-                return
-            if child == 0:
-                return
-            self.children.discard(child)
-            self.limits.ended(child)
-            if os.WIFSIGNALED(status) and os.WTERMSIG(status) not in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                self.emit(Trouble(None, f"process {child} of a session ended by signal {os.WTERMSIG(status)}"))
-
-    def _finish(self) -> None:
-        """Wait for the sessions under way; a second signal does not."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-        for listener in (*self.listeners.values(), *(channel for _, channel in self.channels.values())):
-            listener.close()  # sessions that would still tell something hear that nobody counts any more
-        if self.children:
-            self.emit(Note(None, f"stopping; {len(self.children)} sessions go on to their end"))
-        while self.children:
-            try:
-                child, _ = os.wait()
-            except ChildProcessError:
-                break
-            self.children.discard(child)
-        self.emit(Note(None, "stopped"))

@@ -8,8 +8,8 @@ from qpopper_py.session.language import must_be_utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from qpopper_py.auth.account import Account
-    from qpopper_py.auth.gate import Challenge, Denied
+    from qpopper_py.auth.account import Account, Denied
+    from qpopper_py.auth.credentials import Challenge
     from qpopper_py.session.session import Session
 
 
@@ -48,8 +48,7 @@ def _name(session: "Session", name: bytes) -> None:
 
 def decide(session: "Session", mechanism: str, outcome: "Account | Challenge | Denied") -> Reply:
     """Let the client in, silently, or refuse; both at the moment that whoever guesses would hear either."""
-    from qpopper_py.auth.account import Account
-    from qpopper_py.auth.gate import Denied
+    from qpopper_py.auth.account import Account, Denied
 
     if isinstance(outcome, Account):
         if outcome.wait:

@@ -13,9 +13,8 @@ from qpopper_py.session.wire import LineTooLong
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from qpopper_py.auth.account import Account
-    from qpopper_py.auth.gate import Denied, Exchange
-    from qpopper_py.session.session import Session
+    from qpopper_py.auth.account import Account, Denied
+    from qpopper_py.session.session import Conversation, Session
 
     Outcome = Account | Challenge | Denied
 
@@ -54,7 +53,7 @@ def auth(session: "Session", words: "list[bytes]") -> Reply:
     raise Refused(session.dialect.say("bad_response"))
 
 
-def _begin(session: "Session", exchange: "Exchange", initial: bytes | None) -> "Outcome":
+def _begin(session: "Session", exchange: "Conversation", initial: bytes | None) -> "Outcome":
     """The gate's answer to the initial response, if there is one; ``=`` stands for an empty one."""
     if initial is None:
         return exchange.step(b"")

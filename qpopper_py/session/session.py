@@ -30,14 +30,33 @@ from qpopper_py.session.wire import NEVER, LineTooLong
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Protocol
 
-    from qpopper_py.auth.account import Account
-    from qpopper_py.auth.gate import Gate
+    from qpopper_py.auth.account import Account, Denied
+    from qpopper_py.auth.credentials import Challenge
     from qpopper_py.protocol.dialect import Dialect
     from qpopper_py.session.mailer import Mailer
     from qpopper_py.session.wire import Wire
     from qpopper_py.settings import Settings
     from qpopper_py.store.base import Store
+
+    class Conversation(Protocol):
+        """An Exchange, here or in another process."""
+
+        def step(self, data: bytes) -> Challenge | Account | Denied:
+            """The answer to the client's next message."""
+
+    class Door(Protocol):
+        """The gate, or who carries messages to it."""
+
+        def begin(self, mechanism: str, facts: events.Facts) -> Conversation:
+            """Raises KeyError: no such mechanism."""
+
+        def check(self, user: bytes, password: bytes, facts: events.Facts) -> Account | Denied:
+            """PLAIN in one step."""
+
+        def mechanisms(self, facts: events.Facts) -> tuple[str, ...]:
+            """Names of the SASL mechanisms that can succeed here and now."""
 
 
 LOGGED_REFUSALS = 20  # records of a session's refused commands; of those that follow only the number is told
@@ -56,7 +75,7 @@ class Session:
         dialect: "Dialect",
         facts: events.Facts,
         wire: "Wire",
-        gate: "Gate",
+        gate: "Door",
         emit: "Callable[[events.Event], None]",
         taps: "Sequence[events.Tap]" = (),
         clock: "Callable[[], float]" = time.monotonic,
@@ -107,6 +126,15 @@ class Session:
             self.close()
             return None
         return self.account
+
+    def resume(self, account: "Account", mechanism: str, heard: str, failures: int) -> None:
+        """Be what the session was in the process that ran its AUTHORIZATION state."""
+        self.account = account
+        self.user = account.user
+        self.mechanism = mechanism
+        self.heard = heard
+        self.failures = failures
+        self.state = table.TRANSACTION
 
     def transact(self, store: "Store", mailer: "Mailer", state: str = "") -> None:
         """The TRANSACTION and UPDATE states on ``store``, which is closed at the end.

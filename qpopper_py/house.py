@@ -1,0 +1,399 @@
+"""The four strangers, introduced: settings and dialect, connections, sessions, logs."""
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from collections.abc import Callable, Sequence
+
+    from qpopper_py.auth.account import Account
+    from qpopper_py.auth.gate import Gate
+    from qpopper_py.events import Event, Facts, Tap
+    from qpopper_py.personality.commandline import Invocation
+    from qpopper_py.privilege import Stream
+    from qpopper_py.serve.handover import Fields
+    from qpopper_py.serve.messenger import Messenger
+    from qpopper_py.serve.roles import KeptDotlock
+    from qpopper_py.serve.teller import Teller
+    from qpopper_py.session.session import Door, Session
+    from qpopper_py.settings import Settings
+
+
+def last_resort(why: BaseException) -> None:
+    """An exception that nothing foresaw, to the log by the shortest way."""
+    frame = why.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
+    to_syslog(f"unexpected {type(why).__name__}{place}; please report it")
+
+
+def to_syslog(text: str) -> None:
+    import syslog
+
+    from qpopper_py.events import printable
+
+    syslog.openlog("pop3d", syslog.LOG_PID, syslog.LOG_MAIL)
+    syslog.syslog(syslog.LOG_ERR, printable(text))
+
+
+def must_be_open_to_all() -> None:
+    """ConfigurationError if users could not import what we are made of."""
+    from qpopper_py.errors import ConfigurationError
+    from qpopper_py.privilege import closed_to_others
+
+    closed = closed_to_others(os.__file__, __file__)
+    if closed:
+        raise ConfigurationError(
+            f"started as root, but other users cannot read {closed}, and mail is served as them; use the system's"
+            " Python and make install, or start it as another user"
+        )
+
+
+class House:
+    """What every role has from here.
+
+    Under inetd the client waits while we import, so what the greeting does not need comes after it.
+    """
+
+    gate: "Gate"
+    taps: "list[Tap]"
+
+    def __init__(self, invocation: "Invocation", read: "Callable[[], Invocation] | None" = None) -> None:
+        """``read``: reads command line and configuration again."""
+        from qpopper_py.events import Bus
+
+        if os.geteuid() == 0:
+            must_be_open_to_all()
+        os.umask(0o077)
+        self.settings = invocation.settings
+        self.dialect = invocation.personality.DIALECT
+        self.read = read
+        self.emit = Bus(self.open_log)
+
+    # ----------------------------------------------------------------------------------------------------------
+    # The log and the trace
+
+    def open_log(self, event: "Event") -> None:
+        """The first event opens the log, which takes this sink's place."""
+        self.reopen_log()
+        self.emit(event)
+
+    def reopen_log(self) -> None:
+        """A connection to the log that is this process's own; one that cannot be had keeps nobody from the mail."""
+        from qpopper_py.logs.syslog import open_log
+
+        for sink in self.emit.sinks:
+            close = getattr(sink, "close", None)
+            if close:
+                close()
+        self.emit.sinks.clear()
+        try:
+            self.emit.sinks.append(open_log(self.settings, "pop3d"))
+        except Exception as why:  # noqa: BLE001
+            last_resort(why)
+
+    def warn(self, what: str, facts: "Facts | None" = None) -> None:
+        from qpopper_py.events import Trouble
+
+        self.emit(Trouble(facts, what, "warning"))
+
+    def descriptors(self) -> "list[int]":
+        """Those that every process of ours needs, beside 0 to 2."""
+        self.furnish()
+        return [tap.descriptor for tap in self.taps if tap.descriptor >= 0]
+
+    # ----------------------------------------------------------------------------------------------------------
+    # A service
+
+    def listen(self, sockets: "Sequence[_socket.socket]" = (), idle: int = 0) -> int:
+        """Serve in the foreground until a signal, or ``idle`` seconds without work, end it."""
+        from qpopper_py.serve.standalone import Service, Standalone
+
+        self.recover()
+        import qpopper_py.serve.porter  # noqa: F401
+
+        self.furnish()
+        self.ready_front()
+        self.ready_mail()
+        service: Service
+        if os.geteuid() == 0:
+            from qpopper_py.serve.keeper import Keeper
+
+            service = Keeper(self, idle)
+        else:
+            self.gate = self.make_gate()
+            service = Standalone(self, idle)
+        service.run(sockets)
+        return 0
+
+    def recover(self) -> None:
+        """Finish what a crash cut off, in a process of its own: whoever logs in meanwhile does so for themselves."""
+        from qpopper_py.store.mbox.upkeep import unfinished
+
+        if self.settings.read_only or not unfinished(self.settings.state_dir) or os.fork():
+            return
+        try:
+            from qpopper_py.tools.recover import at_start
+
+            at_start(self.settings, self.emit)
+        except Exception as why:  # noqa: BLE001  # the service goes on
+            last_resort(why)
+        finally:
+            os._exit(0)
+
+    def reread(self) -> "Settings":
+        """The configuration as it is now; raises ConfigurationError."""
+        return self.read().settings if self.read else self.settings
+
+    def adopt(self, settings: "Settings") -> None:
+        """Go by ``settings`` from here on: log and trace are opened anew, and who forks has a new gate made."""
+        self.settings = settings
+        self.reopen_log()
+        for descriptor in self.descriptors():
+            os.close(descriptor)
+        del self.taps
+        self.furnish()
+        if hasattr(self, "gate"):
+            self.gate = self.make_gate()
+
+    # ----------------------------------------------------------------------------------------------------------
+    # What the roles are made of.  A listening process imports early: it would cost each session milliseconds.
+
+    def furnish(self) -> None:
+        """What a session needs beyond its greeting, once."""
+        if hasattr(self, "taps"):
+            return
+        from qpopper_py.logs.trace import open_taps
+        from qpopper_py.privilege import no_core_dumps
+
+        no_core_dumps()
+        self.taps = open_taps(self.settings, self.warn)
+
+    def make_gate(self) -> "Gate":
+        """The gate, ready to judge.  Reads secrets: not for a process that forks mail processes."""
+        from qpopper_py.auth.gate import Gate
+
+        gate = Gate(self.settings, self.emit)
+        gate.prepare()
+        return gate
+
+    def ready_front(self) -> None:
+        """Import all that a front needs: afterwards it cannot."""
+        import binascii  # noqa: F401
+        import ctypes  # noqa: F401
+        import resource  # noqa: F401
+
+        import qpopper_py.auth.credentials
+        import qpopper_py.auth.stamp
+        import qpopper_py.logs.records
+        import qpopper_py.sandbox
+        import qpopper_py.serve.facts
+        import qpopper_py.session.session
+
+        if self.settings.trace_addresses:
+            import ipaddress  # noqa: F401
+        if self.settings.kpop:
+            import qpopper_py.serve.kpop  # noqa: F401
+
+    def ready_mail(self) -> None:
+        """Import what mail processes need."""
+        import array  # noqa: F401
+        import hashlib  # noqa: F401
+        import signal  # noqa: F401
+
+        import qpopper_py.serve.maildrops
+        import qpopper_py.serve.slots
+        import qpopper_py.session.mailer
+        import qpopper_py.session.session
+        import qpopper_py.store.mbox.compact
+        import qpopper_py.store.mbox.fast
+        import qpopper_py.store.opening
+        import qpopper_py.store.paths  # noqa: F401
+        from qpopper_py.store.mbox.from_line import rule
+
+        rule(self.settings.mbox_separator).judge()  # compiled once
+
+    # ----------------------------------------------------------------------------------------------------------
+    # A connection
+
+    def converse(self, stream: "Stream", teller: "Teller") -> None:
+        """Serve one connection from greeting to sign-off, and close it.  ``teller``: to whoever counts sessions."""
+        from qpopper_py.auth.stamp import wanted
+        from qpopper_py.protocol.reply import greeting
+        from qpopper_py.serve.facts import learn
+        from qpopper_py.serve.porter import admitted
+
+        try:
+            facts = learn(stream, self.settings, wanted(self.settings, self.emit), self.emit, teller.quiet)
+            if not admitted(stream, facts, self.settings, self.emit, teller):
+                return  # without a word, as tcpd does
+            if self.settings.kpop:
+                line = b""  # a ticket comes first
+            else:
+                line = greeting(self.dialect, facts)
+                try:
+                    stream.send(memoryview(line))
+                except OSError:
+                    return  # gone before it was greeted
+            if os.geteuid() == 0:
+                from qpopper_py.serve.keeper import Keeper
+
+                Keeper(self).attend(stream, facts, len(line))
+                return
+            self.serve_alone(stream, facts, len(line), teller)
+        finally:
+            if stream.is_open():
+                stream.close()
+
+    def serve_alone(self, stream: "Stream", facts: "Facts", greeted: int, teller: "Teller") -> None:
+        """What follows a greeting of so many octets, all of it in this process."""
+        with self.troubles(facts):
+            self.furnish()
+            if not hasattr(self, "gate"):
+                from qpopper_py.auth.gate import Gate
+
+                self.gate = Gate(self.settings, self.emit)
+            session = self.authorized(stream, facts, self.gate, greeted)
+            account = session.account if session else None
+            if session and account:
+                from qpopper_py.serve.roles import state_folder
+
+                teller.logged_in()
+                facts.quiet = False
+                state = state_folder(self.state_of(account), account, facts, self.emit)
+                self.enter(session, account, facts, state, None)
+
+    def authorize(self, stream: "Stream", facts: "Facts", gate: "Messenger", greeted: int) -> "Fields | None":
+        """In a front: the greeting, unless so many octets of it were sent, and the AUTHORIZATION state.
+
+        What the mail process must know of it; None when the connection is over.
+        """
+        with self.troubles(facts):
+            session = self.authorized(stream, facts, gate, greeted)
+            if session is None:
+                return None
+            session.wire.flush()
+            for tap in self.taps:
+                tap.moved(facts, session.user)
+            return {
+                "unread": bytes(session.wire.unread),
+                "mechanism": session.mechanism,
+                "heard": session.heard,
+                "failures": min(session.failures, 65535),
+                "sent": session.wire.sent,
+                "offered": list(session.offered),
+                "utf8": session.utf8,
+                "refused": min(session.refused, 2**62),
+            }
+        return None
+
+    def authorized(self, stream: "Stream", facts: "Facts", gate: "Door", greeted: int) -> "Session | None":
+        """The session of a client that logged in, or None.  A greeting of ``greeted`` octets was sent; 0: none was."""
+        from qpopper_py.protocol.reply import greeting
+
+        if self.settings.kpop:
+            from qpopper_py.serve.kpop import ticketed
+
+            facts.stamp = ""  # the ticket is the one way in
+            shown = ticketed(stream, facts, gate, self.settings.login_timeout, self.emit)
+            if shown is None:
+                return None  # what it was answered is KPOP's
+            gate = shown
+        session = self.session(stream, facts, gate)
+        line = greeting(self.dialect, facts)
+        if not greeted:
+            session.wire.write(line)
+            session.wire.flush()
+            session.wire.sent = 0  # greeted() counts it
+        session.greeted(line)
+        return session if session.authorize() else None
+
+    def transact(
+        self,
+        stream: "Stream",
+        facts: "Facts",
+        account: "Account",
+        fields: "Fields",
+        state: str,
+        dotlock: "KeptDotlock | None",
+    ) -> None:
+        """In a mail process: the TRANSACTION state of a session that was handed over, and what follows it."""
+        from qpopper_py.serve.messenger import Messenger
+
+        try:
+            with self.troubles(facts):
+                session = self.session(stream, facts, Messenger(None))
+                session.wire.unread += fields["unread"]
+                session.wire.sent = fields["sent"]
+                session.resume(account, fields["mechanism"], fields["heard"], fields["failures"])
+                session.offered, session.utf8 = tuple(fields["offered"]), bool(fields["utf8"])
+                session.refused = fields["refused"]
+                self.enter(session, account, facts, state, dotlock)
+        finally:
+            stream.close()
+
+    def session(self, stream: "Stream", facts: "Facts", gate: "Door") -> "Session":
+        from qpopper_py.session.session import Session
+        from qpopper_py.session.wire import Wire
+
+        wire = Wire(stream, self.settings.limits_line, self.settings.transfer_timeout)
+        return Session(self.settings, self.dialect, facts, wire, gate, self.emit, self.taps)
+
+    def enter(
+        self, session: "Session", account: "Account", facts: "Facts", state: str, dotlock: "KeptDotlock | None"
+    ) -> None:
+        """The TRANSACTION state, in a process that is the mail user.  ``state``: the user's private folder or empty."""
+        from qpopper_py.serve.maildrops import open_maildrop
+        from qpopper_py.serve.slots import Slot
+        from qpopper_py.session.mailer import Mailer
+        from qpopper_py.store.opening import NoStore
+
+        settings = self.settings
+
+        def warn(what: str) -> None:
+            self.warn(what, facts)
+
+        mailer = Mailer(settings, self.emit, facts, account.user, account.system, state)
+        with Slot(state, settings, warn) as full:
+            store = NoStore(full) if full else open_maildrop(account, facts.host, state, settings, warn, dotlock)
+            session.transact(store, mailer, state)
+
+    def state_of(self, account: "Account") -> str:
+        """Where the account's state may be kept, or empty."""
+        from qpopper_py.serve.maildrops import state_of
+
+        return state_of(account, self.settings)
+
+    def mailbox_of(self, account: "Account") -> str:
+        """The path of the mailbox file that may need a dotlock, or empty."""
+        from qpopper_py.serve.maildrops import maildrop_of
+        from qpopper_py.store.opening import parted
+
+        kind, path = parted(maildrop_of(account, self.settings)[0])
+        return "" if kind == "maildir" else path
+
+    def troubles(self, facts: "Facts") -> "Troubles":
+        return Troubles(self.emit, facts)
+
+
+class Troubles:
+    """A with statement that ends at an exception: the client hears nothing of it, the log everything."""
+
+    def __init__(self, emit: "Callable[[Event], None]", facts: "Facts") -> None:
+        self.emit = emit
+        self.facts = facts
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, why: "BaseException | None", trace: object) -> bool:
+        if not isinstance(why, Exception):
+            return False
+        from qpopper_py.errors import QpopperError
+        from qpopper_py.events import Trouble
+        from qpopper_py.serve.roles import where
+
+        self.emit(Trouble(self.facts, str(why) if isinstance(why, QpopperError) else where(why)))
+        return True

@@ -1,0 +1,187 @@
+"""Fronts: the role that talks to strangers.  A user of its own, an empty root folder, no file, no network.
+
+A front has two descriptors that lead anywhere: to the keeper, and for the time of a connection to its checker.  It
+greets, runs the AUTHORIZATION state, and hands over; then, where fronts are re-used, it waits for the next client.
+"""
+
+import sys
+
+from qpopper_py.events import Trouble
+from qpopper_py.privilege import SocketStream, Stream
+from qpopper_py.serve import handover
+from qpopper_py.serve.messenger import Messenger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from qpopper_py.events import Event, Facts
+    from qpopper_py.serve.children import Loop
+    from qpopper_py.serve.keeper import Connection
+    from qpopper_py.settings import Settings
+
+    class Greeter(Protocol):
+        """What a front has from ``__main__``."""
+
+        settings: Settings
+
+        @property
+        def emit(self) -> Callable[[Event], None]:
+            """Who hears of what happens."""
+
+        def descriptors(self) -> list[int]:
+            """Those that every process of ours needs."""
+
+        def reopen_log(self) -> None:
+            """Have a connection to the log that is this process's own."""
+
+        def ready_front(self) -> None:
+            """Import all that a front needs: afterwards it cannot."""
+
+        def authorize(self, stream: Stream, facts: Facts, gate: Messenger, greeted: int) -> handover.Fields | None:
+            """Greeting (unless so many octets of it were sent) and AUTHORIZATION; what a HANDOVER says, or None."""
+
+
+class Front:
+    """The keeper's record of one."""
+
+    __slots__ = ("channel", "connection", "last", "pid", "served")
+
+    def __init__(self, channel: "_socket.socket") -> None:
+        self.channel = channel
+        self.pid = 0
+        self.connection: Connection | None = None  # which it serves now
+        self.served = 0
+        self.last = False  # it serves no other
+
+
+class Fronts:
+    """Those that are there.  ``kept`` wait for clients at any time; each serves up to ``reuse`` connections."""
+
+    def __init__(
+        self,
+        loop: "Loop",
+        house: "Greeter",
+        identity: "tuple[int, int, str]",
+        heard: "Callable[[Front], None]",
+        ended: "Callable[[Front, int], None]",
+    ) -> None:
+        """``identity``: uid, gid and root folder.  ``heard``: a front has said something; ``ended``: it has died."""
+        self.loop = loop
+        self.house = house
+        self.identity = identity
+        self.heard = heard
+        self.ended = ended
+        self.idle: list[Front] = []
+        settings = house.settings
+        self.kept, self.reuse = 0, 1
+        if settings.serve_mode == "prefork":
+            self.kept, self.reuse = settings.prefork_fronts, settings.prefork_reuse
+
+    def fill(self) -> None:
+        """Have as many waiting as are to be kept.  Raises OSError."""
+        while len(self.idle) < self.kept:
+            self.idle.append(self.fork())
+
+    def take(self) -> Front:
+        """One that serves nobody.  Raises OSError."""
+        return self.idle.pop() if self.idle else self.fork()
+
+    def free(self, front: Front) -> None:
+        """It has done with its connection."""
+        front.connection = None
+        front.served += 1
+        if front.last or front.served >= self.reuse or len(self.idle) >= self.kept:
+            self.dismiss(front)
+        else:
+            self.idle.append(front)
+
+    def dismiss(self, front: Front) -> None:
+        """It ends when it sees that nobody is at the other end."""
+        if front.channel.fileno() >= 0:
+            self.loop.forget(front.channel.fileno())
+            front.channel.close()
+        if front in self.idle:
+            self.idle.remove(front)
+
+    def dismiss_idle(self) -> None:
+        while self.idle:
+            self.dismiss(self.idle[-1])
+
+    def fork(self) -> Front:
+        """Raises OSError."""
+        ours, theirs = handover.pair()
+        front = Front(ours)
+        keep = [0, 1, 2, theirs.fileno(), *self.house.descriptors()]
+        try:
+            front.pid = self.loop.fork(
+                "front",
+                lambda: be_front(theirs, self.house, *self.identity),
+                keep,
+                lambda status: self.ended(front, status),
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self.loop.watch(ours.fileno(), lambda: self.heard(front))
+        return front
+
+
+class NoMore:
+    """In the place of the import system: a root folder that is empty has no modules."""
+
+    @staticmethod
+    def find_spec(*_: object) -> None:
+        return None
+
+
+def be_front(channel: "_socket.socket", house: "Greeter", uid: int, gid: int, root: str) -> None:
+    """Serve connections until the keeper brings no more."""
+    from qpopper_py.sandbox import confine
+
+    house.reopen_log()
+    house.ready_front()
+    confine(uid, gid, root)
+    sys.meta_path[:] = [NoMore()]
+    while said := handover.receive(channel, (handover.CONNECTION,), 2, 3):
+        _, fields, descriptors = said
+        serve(channel, house, fields, descriptors)
+
+
+def serve(channel: "_socket.socket", house: "Greeter", fields: "handover.Fields", descriptors: "list[int]") -> None:
+    """One connection, to its end or its hand-over."""
+    import _socket
+
+    facts = handover.facts_from(fields)
+    asking = _socket.socket(fileno=descriptors[0])
+    stream = stream_of(descriptors[1:])
+    number = fields["number"]
+    try:
+        granted = house.authorize(stream, facts, Messenger(asking), fields["greeted"])
+    finally:
+        asking.close()
+    if granted is None:
+        stream.close()
+        handover.send(channel, handover.DONE, {"number": number})
+        return
+    try:
+        whole = {"number": number, **handover.of_tls(facts.tls), **granted}
+        handover.send(channel, handover.HANDOVER, whole, descriptors[1:])
+    except ValueError as why:  # the client said more at once than can be passed on
+        house.emit(Trouble(facts, f"front: {why}; the connection is dropped"))
+        handover.send(channel, handover.DONE, {"number": number})
+    finally:
+        stream.let_go()
+
+
+def stream_of(descriptors: "list[int]") -> Stream:
+    """The client's stream: a socket's descriptor, or one to read from and one to write to."""
+    if len(descriptors) == 1:
+        import _socket
+
+        return SocketStream(_socket.socket(fileno=descriptors[0]))
+    return Stream(*descriptors)

@@ -1,0 +1,304 @@
+"""What the roles say to each other: one format, bounded, versioned, and checked as if a stranger had written it.
+
+A message is one packet of a SOCK_SEQPACKET socket: version, kind, then the fields of FORMS, each whole, in order, and
+nothing behind them.  Numbers are 8 octets; texts and octets stand behind their length in 4, lists behind their count in
+2.  Descriptors go along by SCM_RIGHTS, exactly as many as the reader asks for.
+
+==========  ===================  ==============================================================================
+kind        from, to             meaning
+==========  ===================  ==============================================================================
+CONNECTION  keeper, front        serve this one: its checker's channel, then the client's descriptors
+            keeper, checker      who will ask over the channel that comes along
+ASK         front, checker       the client's message by ``mechanism``, or the next of the same exchange (empty)
+NAMES       front, checker       which mechanisms could succeed?
+MECHANISMS  checker, front       these
+CHALLENGE   checker, front       the client must answer this; ``refused``: and is refused then
+DENIED      checker, front       nobody
+GRANTED     checker, front       somebody, whom the keeper has been told
+GRANT       checker, keeper      whose connection it is; never from a front
+HANDOVER    front, keeper        go on with the session, with the client's descriptors
+DONE        front, keeper        that connection is over
+ADMITTED    porter, keeper       the client may be greeted; who it is, by a proxy and name servers
+==========  ===================  ==============================================================================
+"""
+
+from qpopper_py.errors import QpopperError
+from qpopper_py.events import Facts, Tls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from collections.abc import Sequence
+    from typing import Any
+
+    Fields = dict[str, Any]
+    Received = tuple[int, Fields, list[int]]
+
+VERSION = 1
+LARGEST = 192 << 10  # octets of a message; what a wire has read and not used is at most 128 KiB
+NUMBER, TEXT, OCTETS, NUMBERS, TEXTS = range(5)
+CONNECTION, ASK, NAMES, MECHANISMS, CHALLENGE, DENIED, GRANTED, GRANT, HANDOVER, DONE, ADMITTED = range(1, 12)
+
+PORT = 65535
+WORD, NAME, PATH, TALK = 64, 1024, 4096, 72 << 10  # octets of a text
+BIG = 2**63 - 1
+ID = 2**32 - 2
+
+# name, kind, the largest number or the most octets or entries
+FACTS = (
+    ("session", TEXT, WORD),
+    ("peer", TEXT, WORD),
+    ("peer_port", NUMBER, PORT),
+    ("local", TEXT, WORD),
+    ("local_port", NUMBER, PORT),
+    ("peer_name", TEXT, NAME),
+    ("host", TEXT, NAME),
+    ("stamp", TEXT, NAME),
+    ("secure", NUMBER, 1),
+    ("proxy", TEXT, WORD),
+    ("quiet", NUMBER, 1),
+)
+TLS = (
+    ("tls_version", TEXT, WORD),  # empty: no TLS, and the others mean nothing
+    ("tls_cipher", TEXT, 2 * WORD),
+    ("tls_bits", NUMBER, PORT),
+    ("tls_server_name", TEXT, NAME),
+    ("tls_unique", OCTETS, 2 * WORD),
+    ("tls_end_point", OCTETS, 2 * WORD),
+    ("tls_certificate", TEXT, NAME),
+)
+ACCOUNT = (
+    ("user", TEXT, NAME),
+    ("uid", NUMBER, ID),
+    ("gid", NUMBER, ID),
+    ("home", TEXT, PATH),
+    ("maildrop", TEXT, PATH),
+    ("system", NUMBER, 1),
+    ("source", TEXT, WORD),
+    ("shell", TEXT, PATH),
+    ("login", TEXT, NAME),
+)
+WAIT = ("wait", NUMBER, 10**9)  # microseconds
+REFUSAL = (
+    ("user", TEXT, PATH),
+    ("why", TEXT, PATH),
+    ("temporary", NUMBER, 1),
+    WAIT,
+    ("known", NUMBER, 1),
+    ("alias", TEXT, PATH),
+)
+FORMS: "dict[int, tuple[tuple[str, int, int], ...]]" = {
+    CONNECTION: (("number", NUMBER, BIG), ("greeted", NUMBER, NAME), *FACTS, *TLS),
+    ASK: (("mechanism", TEXT, WORD), ("data", OCTETS, TALK), *TLS),
+    NAMES: TLS,
+    MECHANISMS: (("names", TEXTS, WORD),),
+    CHALLENGE: (("data", OCTETS, TALK), ("refused", NUMBER, 1), *REFUSAL),  # wait: of the refusal, or of the challenge
+    DENIED: REFUSAL,
+    GRANTED: (("user", TEXT, NAME), WAIT),
+    GRANT: (("number", NUMBER, BIG), ("groups", NUMBERS, 65535), *ACCOUNT),
+    HANDOVER: (
+        ("number", NUMBER, BIG),
+        ("unread", OCTETS, 160 << 10),
+        ("mechanism", TEXT, WORD),
+        ("heard", TEXT, PATH),
+        ("failures", NUMBER, PORT),
+        ("sent", NUMBER, BIG),
+        ("offered", TEXTS, WORD),
+        ("utf8", NUMBER, 1),
+        ("refused", NUMBER, BIG),
+        *TLS,
+    ),
+    DONE: (("number", NUMBER, BIG),),
+    ADMITTED: (*FACTS, *TLS),
+}
+LISTED = 65535  # entries of a list
+INT = 4  # octets of a descriptor in SCM_RIGHTS: a C int
+CLOEXEC = 0x40000000  # MSG_CMSG_CLOEXEC of Linux
+
+_room = bytearray(LARGEST + 1)
+
+
+class Forged(QpopperError):
+    """A message is not of the form, or not from whom it should be.  The text holds nothing of it."""
+
+
+def pack(kind: int, fields: "Fields") -> bytes:
+    """The message.  Raises ValueError for a field that is too large for it, KeyError for one that is missing."""
+    parts = [bytes((VERSION, kind))]
+    for name, form, most in FORMS[kind]:
+        value = fields[name]
+        if form == NUMBER:
+            if not 0 <= value <= most:
+                raise ValueError(f"{name}: not between 0 and {most}")
+            parts.append(int(value).to_bytes(8, "big"))
+        elif form in (TEXT, OCTETS):
+            parts.append(_long(name, value, most))
+        else:
+            if len(value) > LISTED:
+                raise ValueError(f"{name}: more than {LISTED}")
+            parts.append(len(value).to_bytes(2, "big"))
+            parts += [_long(name, one, most) if form == TEXTS else one.to_bytes(8, "big") for one in value]
+    return b"".join(parts)
+
+
+def _long(name: str, value: "str | bytes", most: int) -> bytes:
+    data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    if len(data) > most:
+        raise ValueError(f"{name}: more than {most} octets")
+    return len(data).to_bytes(4, "big") + data
+
+
+def unpack(data: bytes, kinds: "Sequence[int]") -> "tuple[int, Fields]":
+    """(kind, fields) of a message of one of these ``kinds``.  Raises Forged."""
+    if len(data) < 2 or data[0] != VERSION or data[1] not in kinds:
+        raise Forged("a message of another version or kind than could come")
+    reader = _Reader(data)
+    fields: Fields = {name: reader.value(form, most) for name, form, most in FORMS[data[1]]}
+    if reader.at != len(data):
+        raise Forged("a message with something behind its end")
+    return data[1], fields
+
+
+class _Reader:
+    __slots__ = ("at", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 2
+
+    def value(self, form: int, most: int) -> object:
+        if form == NUMBER:
+            return self.number(8, most)
+        if form == OCTETS:
+            return self.take(self.number(4, most))
+        if form == TEXT:
+            return self.text(most)
+        if form == NUMBERS:
+            return [self.number(8, 2**32 - 1) for _ in range(self.number(2, most))]
+        return [self.text(most) for _ in range(self.number(2, LISTED))]
+
+    def take(self, octets: int) -> bytes:
+        piece = self.data[self.at : self.at + octets]
+        if len(piece) != octets:
+            raise Forged("a message that was cut off")
+        self.at += octets
+        return piece
+
+    def number(self, octets: int, most: int) -> int:
+        value = int.from_bytes(self.take(octets), "big")
+        if value > most:
+            raise Forged("a message with a number that is too large")
+        return value
+
+    def text(self, most: int) -> str:
+        octets = self.take(self.number(4, most))
+        try:
+            text = octets.decode("utf-8", "surrogateescape")
+        except UnicodeDecodeError:  # never: the error handler takes all
+            raise Forged("a message with a text that is none") from None
+        if "\0" in text or text.encode("utf-8", "surrogateescape") != octets:
+            raise Forged("a message with a NUL in a text")
+        return text
+
+
+def send(
+    channel: "_socket.socket", kind: int, fields: "Fields", descriptors: "Sequence[int]" = (), wait: bool = True
+) -> None:
+    """Raises OSError: nobody is there, or (``wait`` false) the other side does not read."""
+    import _socket
+    import sys
+
+    rights = b"".join(one.to_bytes(INT, sys.byteorder) for one in descriptors)
+    along = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if rights else []
+    flags = _socket.MSG_NOSIGNAL | (0 if wait else _socket.MSG_DONTWAIT)
+    channel.sendmsg([pack(kind, fields)], along, flags)
+
+
+def receive(
+    channel: "_socket.socket", kinds: "Sequence[int]", least: int = 0, most: int = 0, wait: bool = True
+) -> "Received | None":
+    """The next message of one of ``kinds``, with ``least`` to ``most`` descriptors; None: the other side is gone.
+
+    Raises Forged (the descriptors that came are closed), OSError (BlockingIOError: there is none, ``wait`` false).
+    """
+    import _socket
+
+    flags = CLOEXEC | (0 if wait else _socket.MSG_DONTWAIT)
+    octets, along, said, _ = channel.recvmsg_into([_room], _socket.CMSG_SPACE((most + 1) * INT), flags)
+    data = bytes(memoryview(_room)[:octets])
+    _room[:octets] = bytes(octets)  # what passed through is not kept
+    descriptors = _descriptors(along)
+    try:
+        if not octets and not descriptors:
+            return None
+        if said & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC) or octets > LARGEST:
+            raise Forged("a message that is too large")
+        kind, fields = unpack(data, kinds)
+        if not least <= len(descriptors) <= most:
+            raise Forged(f"a message with {len(descriptors)} descriptors")
+    except Forged:
+        close(descriptors)
+        raise
+    return kind, fields, descriptors
+
+
+def _descriptors(along: "list[tuple[int, int, bytes]]") -> "list[int]":
+    import _socket
+    import sys
+
+    return [
+        int.from_bytes(data[start : start + INT], sys.byteorder)
+        for level, kind, data in along
+        if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS)
+        for start in range(0, len(data) - len(data) % INT, INT)
+    ]
+
+
+def close(descriptors: "Sequence[int]") -> None:
+    import os
+
+    for descriptor in descriptors:
+        try:
+            os.close(descriptor)
+        except OSError:
+            pass  # it is gone, which is what was wanted
+
+
+def pair() -> "tuple[_socket.socket, _socket.socket]":
+    """Two ends of a channel."""
+    import _socket
+
+    return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+
+
+def of_facts(facts: Facts) -> "Fields":
+    """The fields FACTS and TLS of ``facts``."""
+    return {name: getattr(facts, name) for name, _, _ in FACTS} | of_tls(facts.tls)
+
+
+def of_tls(tls: Tls | None) -> "Fields":
+    found = tls or Tls("")
+    return {name: getattr(found, name.removeprefix("tls_")) for name, _, _ in TLS}
+
+
+def facts_from(fields: "Fields") -> Facts:
+    facts = Facts(fields["session"], tls=tls_from(fields))
+    for name, _, _ in FACTS:
+        setattr(facts, name, fields[name])
+    facts.secure, facts.quiet = bool(fields["secure"]), bool(fields["quiet"])
+    return facts
+
+
+def tls_from(fields: "Fields") -> Tls | None:
+    if not fields["tls_version"]:
+        return None
+    return Tls(**{name.removeprefix("tls_"): fields[name] for name, _, _ in TLS})
+
+
+def microseconds(wait: float) -> int:
+    return min(max(0, round(wait * 1e6)), WAIT[2])
+
+
+def of_account(account: object) -> "Fields":
+    """The fields ACCOUNT of an Account."""
+    return {name: getattr(account, name) for name, _, _ in ACCOUNT}

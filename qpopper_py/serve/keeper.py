@@ -1,0 +1,362 @@
+"""The keeper: root, one thread, and lean, for it is the parent of all others and each copies what it has loaded.
+
+It accepts, brings each connection to a front and a checker, hears from the checker whose connection it is and from the
+front that the session goes on, and forks the mail process, whose dotlock it makes.  It reads nothing but messages of
+:mod:`qpopper_py.serve.handover` and single octets for dotlocks, and never a secret, a key, or a client's word before
+the login.
+
+A front is believed in nothing: it must have been given the connection that it hands over, the checker must have
+granted it, once, and the descriptors must be the very ones that the front was given.  A front that says anything else
+is killed.
+"""
+
+import os
+
+from qpopper_py.auth.account import Account
+from qpopper_py.auth.stamp import wanted
+from qpopper_py.errors import QpopperError
+from qpopper_py.events import Trouble
+from qpopper_py.privilege import become
+from qpopper_py.sandbox import empty_folder, unprivileged
+from qpopper_py.serve import handover, porter
+from qpopper_py.serve.checkers import Checkers
+from qpopper_py.serve.facts import learn
+from qpopper_py.serve.fronts import Front, Fronts, stream_of
+from qpopper_py.serve.roles import DotlockKeeper, KeptDotlock, be_mail_user, lockable, where
+from qpopper_py.serve.standalone import Service
+from qpopper_py.serve.teller import CLIENT, GRANTED, LOGGED_IN, Teller
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from typing import Protocol
+
+    from qpopper_py.events import Facts
+    from qpopper_py.privilege import Stream
+    from qpopper_py.serve.checkers import Vault
+    from qpopper_py.serve.fronts import Greeter
+    from qpopper_py.serve.standalone import Household
+
+    class House(Household, Greeter, Vault, Protocol):
+        """What the keeper has from ``__main__``."""
+
+        def ready_mail(self) -> None:
+            """Import what a mail process needs."""
+
+        def mailbox_of(self, account: Account) -> str:
+            """The path of the mailbox file that may need a dotlock, or empty."""
+
+        def state_of(self, account: Account) -> str:
+            """Where the account's state may be kept, or empty."""
+
+        def transact(
+            self,
+            stream: Stream,
+            facts: Facts,
+            account: Account,
+            fields: handover.Fields,
+            state: str,
+            dotlock: KeptDotlock | None,
+        ) -> None:
+            """The TRANSACTION state, and what follows it."""
+
+
+class Connection:
+    """One that is not logged in yet."""
+
+    __slots__ = ("account", "facts", "groups", "identity", "number")
+
+    def __init__(self, number: int, facts: "Facts", identity: "list[tuple[int, int]]") -> None:
+        self.number = number
+        self.facts = facts
+        self.identity = identity  # device and inode of each of the client's descriptors
+        self.account: Account | None = None
+        self.groups: list[int] = []
+
+
+class Keeper(Service):
+    """The four roles; see the top of this file."""
+
+    house: "House"
+
+    def __init__(self, house: "House", idle: float = 0) -> None:
+        super().__init__(house, idle)
+        self.connections: dict[int, Connection] = {}
+        self.busy: set[Front] = set()
+        self.mails = 0
+        self.waiting = 0  # for the porter
+        self.checkers = Checkers(self.loop, house, self._granted, lambda status: self.ended("a checker", status))
+        self.fronts = self._new_fronts()
+
+    def _new_fronts(self) -> Fronts:
+        settings = self.house.settings
+
+        def warn(what: str) -> None:
+            self.emit(Trouble(None, what, "warning"))
+
+        uid, gid = unprivileged(settings.privilege_user, warn)
+        root = empty_folder(settings.privilege_chroot, warn) if settings.privilege_chroot else ""
+        return Fronts(self.loop, self.house, (uid, gid, root), self._heard, self._front_ended)
+
+    # ----------------------------------------------------------------------------------------------------------
+    # Serving
+
+    def begin(self) -> None:
+        super().begin()
+        self.fronts.fill()
+        self.checkers.fill(self.house.settings.prefork_checkers)
+
+    def end(self) -> None:
+        self.fronts.dismiss_idle()
+        self.fronts.kept = 0
+        self.checkers.dismiss()
+
+    def reloaded(self) -> None:
+        """Fronts and checkers of old settings serve those they have, and nobody else."""
+        self.fronts.dismiss_idle()
+        for front in self.busy:
+            front.last = True
+        self.fronts = self._new_fronts()
+        self.checkers.dismiss()
+        self.begin()
+
+    def sessions(self) -> int:
+        return len(self.connections) + self.mails + self.waiting
+
+    def attend(self, stream: "Stream", facts: "Facts", greeted: int) -> None:
+        """Under inetd: the one connection, of whose greeting so many octets were sent.  ``stream`` is let go."""
+        self.loop.heed({})
+        self.fronts.kept = 0
+        descriptors = stream.descriptors()
+        front = self.fronts.take()  # first, because the client waits for it
+        self.checkers.fill(1)
+        self._bring(front, facts, descriptors, 1, greeted)
+        stream.let_go()
+        self.checkers.dismiss()
+        self.house.ready_mail()
+        while self.loop.children:
+            self.loop.turn()
+
+    def take(self, sock: "_socket.socket", number: int, quiet: bool) -> None:
+        settings = self.house.settings
+        stream = stream_of([sock.detach()])
+        facts = learn(stream, settings, wanted(settings, self.emit), self.emit, quiet)
+        if porter.needed(settings):
+            self._ask_porter(stream, facts, number)
+        else:
+            self._serve(stream, facts, number)
+
+    def _serve(self, stream: "Stream", facts: "Facts", number: int) -> None:
+        """Bring an accepted connection to a front.  Raises OSError."""
+        try:
+            if not self.checkers.ends:
+                self.checkers.fill(self.house.settings.prefork_checkers)
+            front = self.fronts.take()
+            self._bring(front, facts, stream.descriptors(), number)
+        finally:
+            stream.let_go()
+
+    def _bring(self, front: Front, facts: "Facts", descriptors: "list[int]", number: int, greeted: int = 0) -> None:
+        """Give the connection to ``front``, and tell a checker who will ask.  Raises OSError."""
+        connection = Connection(number, facts, identities(descriptors))
+        fields = {"number": number, "greeted": greeted, **handover.of_facts(facts)}
+        asks, answers = handover.pair()
+        try:
+            self.checkers.introduce(fields, answers.fileno())
+            handover.send(front.channel, handover.CONNECTION, fields, [asks.fileno(), *descriptors], wait=False)
+        except OSError:
+            self.fronts.dismiss(front)
+            raise
+        finally:
+            asks.close()
+            answers.close()
+        front.connection = connection
+        self.connections[number] = connection
+        self.busy.add(front)
+
+    # ----------------------------------------------------------------------------------------------------------
+    # The porter: a child that may wait
+
+    def _ask_porter(self, stream: "Stream", facts: "Facts", number: int) -> None:
+        ours, theirs = handover.pair()
+
+        def ask() -> None:
+            self.house.reopen_log()
+            settings = self.house.settings
+            if settings.hosts_access != "on":
+                become(*self.fronts.identity[:2], ())
+            if porter.admitted(stream, facts, settings, self.emit, Teller()):
+                handover.send(theirs, handover.ADMITTED, handover.of_facts(facts))
+
+        try:
+            keep = [0, 1, 2, theirs.fileno(), *stream.descriptors(), *self.house.descriptors()]
+            self.loop.fork("porter", ask, keep, lambda _status: None, facts)
+        except OSError:
+            ours.close()
+            stream.let_go()
+            raise
+        finally:
+            theirs.close()
+        self.waiting += 1
+        self.loop.watch(ours.fileno(), lambda: self._admitted(ours, stream, facts, number))
+
+    def _admitted(self, channel: "_socket.socket", stream: "Stream", facts: "Facts", number: int) -> None:
+        """The porter's word, or its end."""
+        self.waiting -= 1
+        self.loop.forget(channel.fileno())
+        try:
+            said = handover.receive(channel, (handover.ADMITTED,), wait=False)
+            if said and not self.stopping:
+                facts = handover.facts_from(said[1])
+                if not facts.proxy or self.limits.hear(number, CLIENT + facts.peer.encode("ascii")) == GRANTED:
+                    self._serve(stream, facts, number)
+        except (OSError, ValueError, QpopperError) as why:
+            self.emit(Trouble(facts, f"cannot serve a connection: {why}", "warning"))
+        finally:
+            channel.close()
+            if stream.is_open():
+                stream.let_go()  # without a word, as tcpd does
+            if number not in self.connections:
+                self.limits.ended(number)
+
+    # ----------------------------------------------------------------------------------------------------------
+    # What checkers and fronts say
+
+    def _granted(self, fields: "handover.Fields") -> None:
+        connection = self.connections.get(fields["number"])
+        if connection and connection.account is None:
+            values = {name: fields[name] for name, _, _ in handover.ACCOUNT}
+            connection.account = Account(**{**values, "system": bool(fields["system"])})
+            connection.groups = fields["groups"]
+
+    def _heard(self, front: Front) -> None:
+        descriptors: list[int] = []
+        try:
+            said = handover.receive(front.channel, (handover.HANDOVER, handover.DONE), 0, 2, wait=False)
+            if said is None:
+                self._lost(front)
+                return
+            kind, fields, descriptors = said
+            connection = self._checked(front, kind, fields, descriptors)
+        except BlockingIOError:
+            return
+        except (OSError, QpopperError) as why:
+            handover.close(descriptors)
+            self._condemn(front, str(why))
+            return
+        self._let_go(front, kind == handover.DONE)
+        self.fronts.free(front)
+        if kind == handover.HANDOVER:
+            self._go_on(connection, fields, descriptors)
+
+    def _checked(self, front: Front, kind: int, fields: "handover.Fields", descriptors: "list[int]") -> Connection:
+        """The connection that a front's message is about.  Raises Forged."""
+        connection = front.connection
+        if connection is None or fields["number"] != connection.number:
+            raise handover.Forged("a message about a connection that is not this front's")
+        if kind == handover.DONE:
+            if descriptors:
+                raise handover.Forged("descriptors that nobody asked for")
+            return connection
+        if connection.account is None:
+            self.checkers.drain()  # a checker says it before it tells the front
+        if connection.account is None:
+            raise handover.Forged("a session that no checker granted")
+        if identities(descriptors) != connection.identity:
+            raise handover.Forged("descriptors that are not the client's")
+        return connection
+
+    def _let_go(self, front: Front, over: bool = True) -> None:
+        """The front has no connection any more; ``over``: nobody has."""
+        if front.connection:
+            self.connections.pop(front.connection.number, None)
+            if over:
+                self.limits.ended(front.connection.number)
+        self.busy.discard(front)
+
+    def _lost(self, front: Front) -> None:
+        """The front closed its end: it is about to be gone, and the client with it."""
+        self._let_go(front)
+        front.connection = None
+        self.fronts.dismiss(front)
+
+    def _condemn(self, front: Front, why: str) -> None:
+        """A front that says what it may not say is taken over by somebody."""
+        import _signal  # type: ignore[import-not-found]
+
+        facts = front.connection.facts if front.connection else None
+        self.emit(Trouble(facts, f"a front was killed, which sent {why}; somebody may have taken it over"))
+        if front.pid in self.loop.children:
+            os.kill(front.pid, _signal.SIGKILL)
+        self._lost(front)
+
+    def _front_ended(self, front: Front, status: int) -> None:
+        self.ended("a front", status)
+        self._lost(front)
+
+    # ----------------------------------------------------------------------------------------------------------
+    # Mail processes
+
+    def _go_on(self, connection: Connection, fields: "handover.Fields", descriptors: "list[int]") -> None:
+        """Fork the mail process of the session that was handed over."""
+        account, facts = connection.account, connection.facts
+        assert account is not None
+        facts.tls = handover.tls_from(fields)
+        facts.quiet = False
+        self.limits.hear(connection.number, LOGGED_IN)
+        mailbox = lockable(self.house.mailbox_of(account), connection.groups)
+        ours, theirs = handover.pair()
+
+        def session() -> None:
+            self.house.reopen_log()
+            dotlock = KeptDotlock(theirs) if mailbox else None
+            stream = stream_of(descriptors)
+
+            def work(state: str, lock: "KeptDotlock | None") -> None:
+                self.house.transact(stream, facts, account, fields, state, lock)
+
+            be_mail_user(account, connection.groups, self.house.state_of(account), facts, self.emit, dotlock, work)
+
+        def over(status: int) -> None:
+            self.mails -= 1
+            self.limits.ended(connection.number)
+            self.ended("a mail process", status)
+
+        keep = [0, 1, 2, theirs.fileno(), *descriptors, *self.house.descriptors()]
+        try:
+            child = self.loop.fork(f"mail process of {account.user}", session, keep, over, facts)
+        except OSError as why:
+            ours.close()
+            self.limits.ended(connection.number)
+            self.brake.failed()
+            self.emit(Trouble(facts, f"cannot fork the mail process of {account.user}: {why.strerror}"))
+            return
+        finally:
+            theirs.close()
+            handover.close(descriptors)
+        self.mails += 1
+        self._keep(child, ours, mailbox, facts)
+
+    def _keep(self, child: int, channel: "_socket.socket", mailbox: str, facts: "Facts") -> None:
+        """Serve the dotlock of a mail process as long as it is there."""
+        from qpopper_py.store.dotlock import Dotlocks
+
+        locks = DotlockKeeper(
+            channel, mailbox, Dotlocks(child), lambda what: self.emit(Trouble(facts, what, "warning"))
+        )
+
+        def asked() -> None:
+            try:
+                if locks.go_on():
+                    return
+            except Exception as why:  # noqa: BLE001  # whatever it still asks for, it hears that nobody is there
+                self.emit(Trouble(facts, f"keeper: {where(why)}"))
+            self.loop.forget(channel.fileno())
+            channel.close()
+
+        self.loop.watch(channel.fileno(), asked)
+
+
+def identities(descriptors: "list[int]") -> "list[tuple[int, int]]":
+    """What tells open sockets and pipes apart."""
+    return [(found.st_dev, found.st_ino) for found in map(os.fstat, descriptors)]
