@@ -34,7 +34,7 @@ def opened(where: str) -> "list[_socket.socket]":
         found = _socket.getaddrinfo(host or None, port, 0, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, _socket.AI_PASSIVE)
         for family, kind, protocol, _, name in sorted(found, reverse=True):
             try:
-                made.append(_opened(family, kind, protocol, name))
+                made.append(bound(family, kind, protocol, name))
             except OSError as why:
                 if host or why.errno not in NO_SUCH_FAMILY or not found[1:]:
                     raise  # else every address is meant, and this kernel has no IPv6, or no IPv4
@@ -45,7 +45,7 @@ def opened(where: str) -> "list[_socket.socket]":
     return made
 
 
-def _opened(family: int, kind: int, protocol: int, name: "tuple[object, ...]") -> "_socket.socket":
+def bound(family: int, kind: int, protocol: int, name: "tuple[object, ...]") -> "_socket.socket":
     import _socket
 
     sock = _socket.socket(family, kind, protocol)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qpopper_py.errors import ConfigurationError
-from qpopper_py.serve import standalone
+from qpopper_py.serve import listen
 from tests.harness import PATIENCE, Dialogue, Server, open_folder
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def test_clients_of_both_families_are_served_and_logged_by_their_address(
 def sockets_for(address: str) -> list[tuple[int, str]]:
     """The families and addresses that are listened on for ``address``."""
     with ExitStack() as stack:
-        made = standalone.listeners([address])
+        made = listen.opened(address)
         for sock in made:
             stack.callback(sock.close)
         return [(sock.family, sock.getsockname()[0]) for sock in made]
@@ -69,14 +69,14 @@ def test_an_address_of_one_family_is_that_family() -> None:
 
 def test_where_the_kernel_lacks_a_family_every_address_is_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with ipv6.disable=1: socket(2) fails with EAFNOSUPPORT."""
-    listening = standalone.listening
+    bound = listen.bound
 
     def without_ipv6(family: int, *rest: object) -> object:
         if family == socket.AF_INET6:
             raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
-        return listening(family, *rest)  # type: ignore[arg-type]
+        return bound(family, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(standalone, "listening", without_ipv6)
+    monkeypatch.setattr(listen, "bound", without_ipv6)
     assert sockets_for("*:0") == [(socket.AF_INET, "0.0.0.0")]
     with pytest.raises(ConfigurationError, match=r"cannot listen on \[::1\]:0"):
         sockets_for("[::1]:0")

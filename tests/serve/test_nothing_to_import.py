@@ -84,6 +84,6 @@ def test_a_front_that_can_import_nothing_misses_nothing(traced: bool) -> None:
             with server.dialogue() as line:
                 assert line.line().startswith(b"+OK")
                 program = "said = None\ntry:\n    import shelve\nexcept ImportError:\n    said = 'nothing'"
-                assert take_over(line, program) == "nothing"
+                assert take_over(line, program, "") == "nothing"
         assert "unexpected" not in server.log.text
         assert "SHELVE" not in server.log.text.upper()

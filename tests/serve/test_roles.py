@@ -241,7 +241,7 @@ def test_a_handover_that_is_sent_twice_opens_one_session(server: Rooted) -> None
         assert line.line().startswith(b"+OK")
         line.sock.sendall(
             command_of(
-                "grant(); hand_over(client); hand_over(client)\ntry:\n    keeper.recv(1)\nfinally:\n    os._exit(0)"
+                "grant()\ntry:\n    hand_over(client); hand_over(client); keeper.recv(1)\nfinally:\n    os._exit(0)"
             ).encode()
             + b"\r\n"
         )

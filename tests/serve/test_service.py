@@ -91,6 +91,7 @@ def test_a_checker_that_dies_is_replaced(mode: str) -> None:
         assert isinstance(server, Rooted)
         with server.dialogue() as line:
             assert line.line().startswith(b"+OK")
+            wait_until(lambda: len(server.checkers()) == 1, "one checker")  # root too is a front that was just forked
             (checker,) = server.checkers()
             os.kill(checker, signal.SIGKILL)
             server.log.wait_for("a checker ended by signal 9")
