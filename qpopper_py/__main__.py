@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qpopper_py.auth.account import Account
     from qpopper_py.auth.gate import Gate
     from qpopper_py.events import Event, Facts, Tap
+    from qpopper_py.kinds.listeners import Listener
     from qpopper_py.personality.commandline import Invocation
     from qpopper_py.privilege import Stream
     from qpopper_py.session.session import Session
@@ -218,14 +219,17 @@ class House:
         self.taps = open_taps(self.settings, self.warn)
         self.gate = Gate(self.settings, self.emit)
 
-    def converse(self, stream: "Stream") -> None:
-        """Serve one connection from greeting to sign-off, and close it."""
+    def converse(self, stream: "Stream", by: "Listener | None" = None) -> None:
+        """Serve one connection, that came ``by`` a listener or by inetd, from greeting to sign-off, and close it."""
         from qpopper_py.auth.stamp import wanted
+        from qpopper_py.kinds.listeners import Listener
         from qpopper_py.protocol.reply import greeting
         from qpopper_py.serve.facts import learn
 
         try:
-            facts = learn(stream, self.settings, wanted(self.settings, self.emit), self.emit)
+            listener = self.settings.listener(by or Listener())
+            stamp = wanted(self.settings, self.emit, listener.stamp)
+            facts = learn(stream, self.settings, listener, stamp, self.emit)
             if self.settings.hosts_access == "on":
                 from qpopper_py.serve.hosts_access import admitted
 

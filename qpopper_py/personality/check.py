@@ -164,7 +164,7 @@ def listening(settings: "Settings", euid: int) -> "Iterator[Finding]":
 
     from qpopper_py.kinds import address
 
-    for where in settings.listen:
+    for where in (one.address for one in settings.listen):
         host, port = address(where)
         try:
             socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -11,16 +11,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qpopper_py.events import Event
+    from qpopper_py.kinds.listeners import Listener
     from qpopper_py.privilege import Stream
     from qpopper_py.settings import Settings
 
 
-def learn(stream: "Stream", settings: "Settings", stamp_wanted: bool, emit: "Callable[[Event], None]") -> Facts:
-    """The facts of the connection on ``stream``; sets its socket's options.
+def learn(
+    stream: "Stream", settings: "Settings", listener: "Listener", stamp_wanted: bool, emit: "Callable[[Event], None]"
+) -> Facts:
+    """The facts of the connection on ``stream``, that came by ``listener``; sets its socket's options.
 
     A stream that is no TCP socket (a terminal, a pipe) has no addresses.
     """
-    facts = Facts(session_id(), host=settings.hostname or os.uname().nodename)
+    facts = Facts(session_id(), host=settings.hostname or os.uname().nodename, listener=listener)
     if stamp_wanted:
         facts.stamp = f"<{os.getpid()}.{int(time.time())}.{os.urandom(6).hex()}@{facts.host}>"
     sock = getattr(stream, "sock", None)

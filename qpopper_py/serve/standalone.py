@@ -18,27 +18,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from qpopper_py.events import Event
+    from qpopper_py.kinds.listeners import Listener
     from qpopper_py.privilege import Stream
 
 BACKLOG = 1024  # a burst of clients must not wait for a second SYN
 SHORT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-def listeners(addresses: "Sequence[str]") -> "list[_socket.socket]":
-    """A listening socket for every address that each of ``addresses`` stands for; raises ConfigurationError."""
+def listeners(wanted: "Sequence[Listener]") -> "list[tuple[_socket.socket, Listener]]":
+    """A listening socket for every address that each of those ``wanted`` stands for; raises ConfigurationError."""
     import _socket
 
     made = []
-    for where in addresses:
-        host, port = kinds.address(where)
+    for one in wanted:
+        host, port = kinds.address(one.address)
         try:
             found = _socket.getaddrinfo(
                 host or None, port, 0, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, _socket.AI_PASSIVE
             )
             for family, kind, protocol, _, name in sorted(found, reverse=True):
-                made.append(listening(family, kind, protocol, name))
+                made.append((listening(family, kind, protocol, name), one))
         except OSError as why:
-            raise ConfigurationError(f"listen: cannot listen on {where}: {why.strerror or why}") from None
+            raise ConfigurationError(f"listen: cannot listen on {one.address}: {why.strerror or why}") from None
     return made
 
 
@@ -60,12 +61,12 @@ class Standalone:
 
     def __init__(
         self,
-        addresses: "Sequence[str]",
+        wanted: "Sequence[Listener]",
         most: int,
-        converse: "Callable[[Stream], None]",
+        converse: "Callable[[Stream, Listener], None]",
         emit: "Callable[[Event], None]",
     ) -> None:
-        self.listeners = {sock.fileno(): sock for sock in listeners(addresses)}
+        self.listeners = {sock.fileno(): (sock, wanted) for sock, wanted in listeners(wanted)}
         self.most = most
         self.converse = converse
         self.emit = emit
@@ -84,7 +85,7 @@ class Standalone:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         poll = select.poll()
         poll.register(wakeup, select.POLLIN)
-        for descriptor, sock in self.listeners.items():
+        for descriptor, (sock, _) in self.listeners.items():
             poll.register(descriptor, select.POLLIN)
             host, port = sock.getsockname()[:2]
             self.emit(Note(None, f"listening on {f'[{host}]' if ':' in host else host}:{port}"))
@@ -95,13 +96,13 @@ class Standalone:
                     os.read(wakeup, 512)
                     self._reap()
                 elif not self.stopping:
-                    self._accept(self.listeners[descriptor])
+                    self._accept(*self.listeners[descriptor])
         self._finish()
 
     def _stop(self, *_: object) -> None:
         self.stopping = True
 
-    def _accept(self, listener: "_socket.socket") -> None:
+    def _accept(self, listener: "_socket.socket", wanted: "Listener") -> None:
         import _socket
 
         try:
@@ -119,7 +120,7 @@ class Standalone:
             return
         child = os.fork()
         if child == 0:
-            self._child(sock)
+            self._child(sock, wanted)
         self.children.add(child)
         sock.close()
 
@@ -131,7 +132,7 @@ class Standalone:
             self.full_said = now
             self.emit(Trouble(None, f"sessions limit reached: {self.most} (limits.sessions)", "warning"))
 
-    def _child(self, sock: "_socket.socket") -> None:
+    def _child(self, sock: "_socket.socket", wanted: "Listener") -> None:
         """Be the process of one connection, to the end."""
         status = 70
         try:
@@ -139,10 +140,10 @@ class Standalone:
             os.close(self.waker)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
-            for listener in self.listeners.values():
+            for listener, _ in self.listeners.values():
                 listener.close()
             sock.setblocking(True)
-            self.converse(SocketStream(sock))
+            self.converse(SocketStream(sock), wanted)
             status = 0
         finally:
             sys.stderr.flush()
@@ -165,7 +166,7 @@ class Standalone:
         """Wait for the sessions under way; a second signal does not."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        for listener in self.listeners.values():
+        for listener, _ in self.listeners.values():
             listener.close()
         if self.children:
             self.emit(Note(None, f"stopping; {len(self.children)} sessions go on to their end"))
