@@ -11,12 +11,15 @@ from qpopper_py.privilege import claim_descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qpopper_py.auth.account import Account
     from qpopper_py.auth.gate import Gate
     from qpopper_py.events import Event, Facts, Tap
     from qpopper_py.kinds.listeners import Listener
     from qpopper_py.personality.commandline import Invocation
     from qpopper_py.privilege import Stream
+    from qpopper_py.serve.securing import Securing
     from qpopper_py.session.session import Session
 
 USAGE, SOFTWARE, CONFIG = 64, 70, 78  # exit statuses of sysexits.h
@@ -132,6 +135,7 @@ class House:
 
     gate: "Gate"
     taps: "list[Tap]"
+    securing: "Securing | None" = None
 
     def __init__(self, invocation: "Invocation") -> None:
         from qpopper_py.events import Bus
@@ -165,8 +169,32 @@ class House:
 
         self.recover()
         self.prepare()
-        Standalone(self.settings.listen, self.settings.limits_sessions, self.converse, self.emit).run()
+        reload = self.secure_all()
+        Standalone(self.settings.listen, self.settings.limits_sessions, self.converse, self.emit, reload).run()
         return 0
+
+    def secure_all(self) -> "Callable[[], None] | None":
+        """Get ready to speak TLS with many clients; what is returned reads certificates again."""
+        from qpopper_py.personality.exposure import dangers
+
+        for what in dangers(self.settings):
+            self.warn(what)
+        securing = self.tls()
+        if not securing:
+            return None
+        import qpopper_py.serve.relay
+        import qpopper_py.tls.stream  # noqa: F401
+
+        securing.listen()
+        return securing.reload
+
+    def tls(self) -> "Securing | None":
+        """What makes connections TLS's, where there is a certificate."""
+        if self.settings.tls_certificate and not self.securing:
+            from qpopper_py.serve.securing import Securing
+
+            self.securing = Securing(self.settings, self.emit)
+        return self.securing
 
     def recover(self) -> None:
         """Finish what a crash cut off, in a process of its own: whoever logs in meanwhile does so for themselves."""
@@ -222,6 +250,8 @@ class House:
     def converse(self, stream: "Stream", by: "Listener | None" = None) -> None:
         """Serve one connection, that came ``by`` a listener or by inetd, from greeting to sign-off, and close it."""
         from qpopper_py.auth.stamp import wanted
+        from qpopper_py.errors import ConnectionOver
+        from qpopper_py.events import Note
         from qpopper_py.kinds.listeners import Listener
         from qpopper_py.protocol.reply import greeting
         from qpopper_py.serve.facts import learn
@@ -235,17 +265,34 @@ class House:
 
                 if not admitted(stream, facts, self.settings, self.emit):
                     return  # without a word, as tcpd does
+            if listener.tls == "implicit":
+                stream = self.secured(stream, facts)
             line = greeting(self.dialect, facts)
             try:
                 stream.send(memoryview(line))
             except OSError:
                 return  # gone before it was greeted
-            self.serve(stream, facts, line)
+            stream = self.serve(stream, facts, line)
+        except ConnectionOver as why:
+            self.emit(Note(facts, str(why), "debug"))
         finally:
             stream.close()
 
-    def serve(self, stream: "Stream", facts: "Facts", line: bytes) -> None:
-        """What follows the greeting ``line``."""
+    def secured(self, stream: "Stream", facts: "Facts") -> "Stream":
+        """TLS over ``stream``, from its first octet.  Raises ConnectionOver."""
+        from qpopper_py.errors import PeerGone, TlsUnavailable
+
+        tls = self.tls()
+        try:
+            if not tls:
+                raise TlsUnavailable("tls is implicit, but tls.certificate is empty; name the file")
+            return tls.ready(stream, facts)()
+        except TlsUnavailable as why:
+            self.warn(str(why), facts)
+            raise PeerGone("there is no TLS for it") from None
+
+    def serve(self, stream: "Stream", facts: "Facts", line: bytes) -> "Stream":
+        """What follows the greeting ``line``; the stream that it ended on."""
         from qpopper_py.serve.roles import where
         from qpopper_py.session.session import Session
         from qpopper_py.session.wire import Wire
@@ -254,14 +301,18 @@ class House:
             self.furnish()
             wire = Wire(stream, self.settings.limits_line, self.settings.transfer_timeout)
             session = Session(self.settings, self.dialect, facts, wire, self.gate, self.emit, self.taps)
+            tls = self.tls()
+            session.starttls = tls.ready if tls and facts.listener.tls == "starttls" else None
             session.greeted(line)
             account = session.authorize()
+            stream = wire.stream
             if account is not None:
                 self.enter(session, account, facts)
         except Exception as why:  # noqa: BLE001  # the client hears nothing, the log everything
             from qpopper_py.events import Trouble
 
             self.emit(Trouble(facts, where(why)))
+        return stream
 
     def enter(self, session: "Session", account: "Account", facts: "Facts") -> None:
         """The TRANSACTION state, in a process that is the mail user."""
@@ -271,6 +322,8 @@ class House:
         from qpopper_py.store.opening import parted
 
         settings = self.settings
+        if self.securing:
+            self.securing.forget()
 
         def warn(what: str) -> None:
             self.warn(what, facts)

@@ -89,6 +89,11 @@ class Facts:
         return self.peer_name or self.peer or "localhost"
 
     @property
+    def same_host(self) -> bool:
+        """Client and server are this host, and nobody stands between them."""
+        return not self.proxy and bool(self.peer) and (self.peer in (self.local, "::1") or self.peer.startswith("127."))
+
+    @property
     def private(self) -> bool:
         """Nobody on the way can read along."""
         return self.secure or self.tls is not None

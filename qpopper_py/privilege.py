@@ -83,7 +83,12 @@ class Stream:
         self.writer = writer
 
     def receive(self, most: int) -> bytes:
+        """What is there, empty at the end.  BlockingIOError: nothing after all."""
         return os.read(self.reader, most)
+
+    def pending(self) -> bool:
+        """Whether there is something to receive that poll(2) does not see."""
+        return False
 
     def send(self, data: memoryview) -> int:
         """How much was taken.  A pipe that poll calls ready takes PIPE_BUF octets without blocking."""
@@ -96,6 +101,10 @@ class Stream:
     def close(self) -> None:
         for descriptor in {self.reader, self.writer}:
             os.close(descriptor)
+
+    def let_go(self) -> None:
+        """Close our descriptors of a connection that lives on in another process."""
+        self.close()
 
 
 class SocketStream(Stream):
@@ -124,6 +133,18 @@ class SocketStream(Stream):
                     break
         except OSError:
             pass  # nothing more to read, or nobody there
+        self.sock.close()
+
+    def end(self) -> None:
+        """Nothing more will be sent."""
+        import _socket
+
+        try:
+            self.sock.shutdown(_socket.SHUT_WR)
+        except OSError:
+            pass  # nobody there
+
+    def let_go(self) -> None:
         self.sock.close()
 
 

@@ -46,6 +46,7 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
     settings = invocation.settings
     from qpopper_py.personality.check_logins import policy, sources, wrappers
     from qpopper_py.personality.check_rules import bulletins, deleting, unique_ids
+    from qpopper_py.personality.check_tls import exposed, tls
 
     checks = (
         spool,
@@ -53,6 +54,8 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
         mailer,
         trace,
         listening,
+        exposed,
+        tls,
         wrappers,
         patience,
         log,

@@ -65,42 +65,55 @@ class Standalone:
         most: int,
         converse: "Callable[[Stream, Listener], None]",
         emit: "Callable[[Event], None]",
+        reload: "Callable[[], None] | None" = None,
     ) -> None:
         self.listeners = {sock.fileno(): (sock, wanted) for sock, wanted in listeners(wanted)}
         self.most = most
         self.converse = converse
         self.emit = emit
         self.children: set[int] = set()
+        self.reload = reload  # at SIGHUP; without one SIGHUP ends the service
+        self.reloading = False
         self.stopping = False
         self.full_said = 0.0
 
     def run(self) -> None:
-        """Serve until SIGTERM, SIGINT or SIGHUP; sessions that are under way then end by themselves."""
+        """Serve until SIGTERM or SIGINT; sessions that are under way then end by themselves."""
         import gc
 
         wakeup, self.waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self.waker, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._stop)
+            signal.signal(number, self._hang_up if number == signal.SIGHUP and self.reload else self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         poll = select.poll()
         poll.register(wakeup, select.POLLIN)
-        for descriptor, (sock, _) in self.listeners.items():
+        for descriptor, (sock, wanted) in self.listeners.items():
             poll.register(descriptor, select.POLLIN)
             host, port = sock.getsockname()[:2]
-            self.emit(Note(None, f"listening on {f'[{host}]' if ':' in host else host}:{port}"))
+            first = " (TLS from the first octet)" if wanted.tls == "implicit" else ""
+            self.emit(Note(None, f"listening on {f'[{host}]' if ':' in host else host}:{port}{first}"))
         gc.freeze()
         while not self.stopping:
             for descriptor, _ in poll.poll():
                 if descriptor == wakeup:
                     os.read(wakeup, 512)
                     self._reap()
+                    self._reload()
                 elif not self.stopping:
                     self._accept(*self.listeners[descriptor])
         self._finish()
 
     def _stop(self, *_: object) -> None:
         self.stopping = True
+
+    def _hang_up(self, *_: object) -> None:
+        self.reloading = True
+
+    def _reload(self) -> None:
+        if self.reloading and self.reload:
+            self.reloading = False
+            self.reload()
 
     def _accept(self, listener: "_socket.socket", wanted: "Listener") -> None:
         import _socket

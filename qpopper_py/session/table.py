@@ -9,7 +9,7 @@ A verb in another state is an unknown command, as popper has it.
 
 from qpopper_py.protocol.request import Request, plain
 from qpopper_py.session import authorization as auth
-from qpopper_py.session import capability, sasl, transaction, xtnd
+from qpopper_py.session import capability, sasl, starttls, transaction, xtnd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,11 +68,12 @@ class Row:
 # fmt: off
 TABLE = (
     #   verb         states        least most  handler             success        failure        secret    CAPA
-    Row("user",      BEFORE,        1, 1,    auth.user,           USER_GIVEN,                              capa="USER"),
+    Row("user",      BEFORE,        1, 1,    auth.user,           USER_GIVEN,                  capa=auth.capability),
     Row("pass",      (USER_GIVEN,), 1, None, auth.pass_,          TRANSACTION,   AUTHORIZATION, secret=0),
     Row("apop",      BEFORE,        2, 2,    auth.apop,           TRANSACTION,   AUTHORIZATION, secret=1),
     Row("auth",      BEFORE,        0, 0,    sasl.list_,                                       capa=sasl.capability),
     Row("auth",      BEFORE,        1, 2,    sasl.auth,           TRANSACTION,   AUTHORIZATION, secret=1,  long=True),
+    Row("stls",      BEFORE,        0, 0,    starttls.stls,       AUTHORIZATION,              capa=starttls.capability),
     Row("capa",      BEFORE,        0, 0,    capability.capa),
     Row("quit",      BEFORE,        0, 0,    auth.quit_,          OVER,          OVER),
     Row("stat",      AFTER,         0, 0,    transaction.stat),
