@@ -130,8 +130,20 @@ class Securing:
         try:
             from qpopper_py.serve.relay import relay
 
+            if self.settings.tls_sni and not self.files.copies:
+                self.files.copy(self.settings)  # which is needed is known when nothing else can be read any more
             tls = self._stream(stream, facts)
-            keep = {0, 1, 2, stream.reader, stream.writer, clear.reader, channel.fileno(), self.slots.descriptor}
+            keep = {
+                0,
+                1,
+                2,
+                stream.reader,
+                stream.writer,
+                clear.reader,
+                channel.fileno(),
+                self.slots.descriptor,
+                *self.files.copies.values(),
+            }
             close_all_but(keep)
             become_nobody()
             channel.send(READY)

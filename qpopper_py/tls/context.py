@@ -29,6 +29,7 @@ LONGEST_NAME = 255
 WORDS = {
     "KEY_VALUES_MISMATCH": "the key is not this certificate's",
     "KEY_TYPE_MISMATCH": "the key is not this certificate's",
+    "NO_CERTIFICATE_ASSIGNED": "the key is not this certificate's",
     "EE_KEY_TOO_SMALL": "the certificate's key is too short to be safe",
     "CA_KEY_TOO_SMALL": "an authority's key is too short to be safe",
     "CA_MD_TOO_WEAK": "it is signed with a digest that is no longer safe",

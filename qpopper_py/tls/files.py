@@ -33,15 +33,19 @@ class Files:
         """Copy all files anew.  Raises ConfigurationError, naming file and reason; what was in force stays."""
         fresh = Files()
         try:
-            for setting, path in named(settings):
-                if path not in fresh.copies:
-                    fresh.copies[path] = copied(setting, path)
+            fresh.copy(settings)
             judge(settings, fresh)
         except BaseException:
             fresh.close()
             raise
         self.close()
         self.copies = fresh.copies
+
+    def copy(self, settings: "Settings") -> None:
+        """Copy all files, good or not.  Raises ConfigurationError."""
+        for setting, path in named(settings):
+            if path not in self.copies:
+                self.copies[path] = copied(setting, path)
 
     def close(self) -> None:
         for descriptor in self.copies.values():
