@@ -133,6 +133,8 @@ class Securing:
             if self.settings.tls_sni and not self.files.copies:
                 self.files.copy(self.settings)  # which is needed is known when nothing else can be read any more
             tls = self._stream(stream, facts)
+            if not self.settings.tls_sni:
+                self.files.close()
             keep = {
                 0,
                 1,

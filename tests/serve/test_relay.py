@@ -56,19 +56,22 @@ def test_both_ways_at_once(between: Between) -> None:
     up, down = bytes(range(256)) * 8192, bytes(range(255, -1, -1)) * 8192
     got: dict[str, bytes] = {}
 
-    def end(name: str, sock: socket.socket, data: bytes) -> None:
-        sender = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
+    def session() -> None:
+        sender = threading.Thread(target=between.session.sendall, args=[down])
         sender.start()
-        got[name] = read_all(sock)
+        got["session"] = read_all(between.session)
         sender.join()
+        between.session.close()  # the last to end: with it the relay does
 
-    ends = [
-        threading.Thread(target=end, args=row)
-        for row in (("client", between.client, up), ("session", between.session, down))
-    ]
-    for thread in ends:
+    def client() -> None:
+        between.client.sendall(up)
+        between.client.shutdown(socket.SHUT_WR)
+
+    threads = [threading.Thread(target=session), threading.Thread(target=client)]
+    for thread in threads:
         thread.start()
-    for thread in ends:
+    got["client"] = read_all(between.client)
+    for thread in threads:
         thread.join()
     assert got == {"client": down, "session": up}
 
@@ -124,11 +127,14 @@ def room(sock: socket.socket) -> int:
 def test_a_client_that_takes_nothing_is_given_up() -> None:
     between = Between(patience=0.05)
     between.session.setblocking(False)
-    try:
-        while True:
+    end = time.monotonic() + PATIENCE
+    while between.thread.is_alive() and time.monotonic() < end:
+        try:
             between.session.send(b"x" * 65536)
-    except BlockingIOError:
-        pass
+        except BlockingIOError:
+            between.thread.join(0.01)
+        except OSError:
+            break  # it has closed
     between.thread.join(PATIENCE)
     assert not between.thread.is_alive()
     between.client.close()
