@@ -31,7 +31,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target words; do \
 		printf '  make %-10s %s\n' "$$target" "$$words"; done
 	@printf '\nVariables: PYTHON=/path/to/python3 (run, test, install); PREFIX=/usr/local DESTDIR= OFFLINE=1 (install);\n'
-	@printf 'VENV=.venv JOBS=2 TESTS="tests/store -k lock" (test).\n'
+	@printf 'VENV=.venv JOBS=2 TESTS="tests/store -k lock" (test); TARGETS="mbox sasl" (fuzz).\n'
 
 .PHONY: run
 run: $(VENV)/installed ## a demo server on 127.0.0.1:1110, with mail in it; ends with Ctrl-C
@@ -73,12 +73,17 @@ coverage: $(VENV)/test-tools $(VENV)/installed ## branch coverage, in process on
 	$(VENV)/bin/coverage report
 
 .PHONY: bench
-bench: ## beside popa3d, as root: opening 1 GB, expunge, RETR, greeting, memory; some minutes
-	for name in mbox_open expunge transfer greeting retr_memory; do $(VENV_PYTHON) benchmarks/$$name.py || exit 1; done
+bench: ## beside popa3d, as root: opening 1 GB, expunge, RETR, greeting, memory, sessions a second; some minutes
+	for name in mbox_open expunge transfer greeting retr_memory "sessions --rounds=3 --seconds=1" idle "refusals --tries=30"; do \
+		set -- $$name; program=$$1; shift; $(VENV_PYTHON) benchmarks/$$program.py "$$@" || exit 1; done
 
 .PHONY: torture
 torture: $(VENV)/test-tools $(VENV)/installed ## ROUNDS=10000 sessions, deliveries and kill -9; every crash of an expunge; 5 GB on a full disk
 	ROUNDS=$(or $(ROUNDS),10000) QPOPPER_TEST_INSTALLED=1 $(VENV)/bin/pytest -q tests/store/torture
+
+.PHONY: fuzz
+fuzz: $(VENV)/fuzz-tools $(VENV)/installed ## SECONDS=60: inputs that nobody thought of, for every parser; finds stay in tests/fuzz/found
+	$(VENV)/bin/python -P tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(TARGETS)
 
 .PHONY: install
 install: ## into PREFIX, one folder a version, switched by one rename
@@ -95,7 +100,7 @@ uninstall: ## remove what make install placed, and nothing else
 
 .PHONY: clean
 clean: ## remove what the targets above made here
-	rm -rf $(VENV) $(VENV)-3.* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(VENV)-3.* .fuzz build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment is made anew when its contents are asked for differently, the package when a source changes.
@@ -119,4 +124,9 @@ $(VENV)/installed: $(VENV)/made $(SOURCES)
 $(VENV)/test-tools: $(VENV)/made
 	@echo "installing the tools for tests in $(VENV)"
 	@$(INSTALL_HERE) '.[test]'
+	@touch $@
+
+$(VENV)/fuzz-tools: $(VENV)/made
+	@echo "installing the tools for fuzzing in $(VENV)"
+	@$(INSTALL_HERE) '.[test,fuzz]'
 	@touch $@

@@ -55,16 +55,23 @@ setup(
         "sh>=1.14.2",  # runs the mailer for XTND XMIT; what Debian 12 has
     ],
     extras_require={
+        "oauth": [
+            "PyJWT>=2.6",  # signed tokens, oauth.keys; what Debian 12 has
+            "cryptography>=38",  # their signatures
+        ],
         # Pinned where another version judges the same code otherwise.
         "test": [
             "pytest>=8.2",
             "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             "coverage>=7.6",
+            "PyJWT>=2.6",  # makes the tokens that the tests log in with
+            "cryptography>=38",
             "scramp>=1.4.5",  # another's SCRAM client, to log in with
             "mypy==2.4.1",
             "ruff==0.17.5",
         ],
+        "fuzz": ["atheris>=3.0"],  # make fuzz; make test runs the same targets with hypothesis
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-TREE = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).resolve().parent
+TREE = HERE.parent
 sys.path.insert(0, str(TREE / "scripts/installer"))
 
 import kernel  # noqa: E402
@@ -67,7 +68,9 @@ def enter(options: argparse.Namespace) -> Path:
 
 def fetch_popa3d(folder: Path, given: str) -> None:
     """Put popa3d at ``folder``/popa3d, if it can be had."""
-    found = given or shutil.which("popa3d", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    unpacked = os.environ.get("QPOPPER_TEST_OPPONENTS", "")  # by tests/compare/fetch
+    places = os.environ.get("PATH", "") + ":/usr/sbin" + (f":{unpacked}/usr/sbin" if unpacked else "")
+    found = given or shutil.which("popa3d", path=places)
     if not found:
         package = folder / "package"
         package.mkdir()
@@ -88,13 +91,14 @@ def furnish(folder: Path) -> None:
     etc = folder / "etc"
     subprocess.run(["cp", "-a", "/etc", etc], check=True)
     lines = {
-        "passwd": f"{USER}:x:{UID}:{UID}::/nonexistent:/bin/sh\npopa3d:x:64991:64991::/nonexistent:/usr/sbin/nologin\n",
-        "group": f"{USER}:x:{UID}:\npopa3d:x:64991:\n",
-        "shadow": f"{USER}:{HASH}:19000:0:99999:7:::\npopa3d:*:19000:0:99999:7:::\n",
+        "passwd": f"{USER}:x:{UID}:{UID}::/nonexistent:/bin/sh\npopa3d:x:64991:64991::/nonexistent:/usr/sbin/nologin\n"
+        "pop3d:x:64992:64992::/nonexistent:/usr/sbin/nologin\n",
+        "group": f"{USER}:x:{UID}:\npopa3d:x:64991:\npop3d:x:64992:\n",
+        "shadow": f"{USER}:{HASH}:19000:0:99999:7:::\npopa3d:*:19000:0:99999:7:::\npop3d:*:19000:0:99999:7:::\n",
     }
     for name, more in lines.items():
         known = (etc / name).read_text().splitlines(keepends=True)
-        kept = [line for line in known if line.partition(":")[0] not in (USER, "popa3d")]
+        kept = [line for line in known if line.partition(":")[0] not in (USER, "popa3d", "pop3d")]
         (etc / name).write_text("".join(kept) + more)
     (etc / "pam.d/popa3d").write_text("auth required pam_unix.so\naccount required pam_unix.so\n")
     bind(etc, "/etc")
@@ -102,7 +106,8 @@ def furnish(folder: Path) -> None:
     shutil.chown(folder / "mail", group="mail")
     (folder / "mail").chmod(0o2775)
     bind(folder / "mail", "/var/mail")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/var/lib"], check=True)
+    for place in ("/var/lib", "/run"):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", place], check=True)
     os.mkdir("/var/lib/popa3d")
 
 
@@ -117,11 +122,13 @@ def bind(what: Path, over: str) -> None:
 class Server:
     """A server on ``port`` of the loopback; ``state``: its state folder, if it has one."""
 
-    def __init__(self, name: str, port: int, line: list[str], state: Path | None = None) -> None:
+    def __init__(
+        self, name: str, port: int, line: list[str], state: Path | None = None, env: dict[str, str] | None = None
+    ) -> None:
         self.name = name
         self.port = port
         self.state = state
-        self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
         end = time.monotonic() + 10
         while True:
             try:
@@ -146,6 +153,18 @@ class Server:
         return found
 
 
+def furnished(package: Path, with_kernel: bool = True) -> str:
+    """Put this tree's package and a launcher into the folder ``package``; the launcher."""
+    shutil.copytree(TREE / "qpopper_py", package / "qpopper_py", ignore=shutil.ignore_patterns("_kernel.*so"))
+    if with_kernel:
+        why = kernel.build(TREE / "qpopper_py/_kernel.c", package / "qpopper_py", PYTHON)
+        if why:
+            print(f"no kernel: {why}")
+    subprocess.run([PYTHON, "-IS", "-m", "compileall", "-q", str(package)], check=True)
+    (package / "pop3d").write_text(LAUNCHER.format(package=str(package)))
+    return str(package / "pop3d")
+
+
 def servers(folder: Path, options: argparse.Namespace, plain: bool) -> list[Server]:
     """All of them, started.  ``plain``: also ours without the kernel."""
     made = []
@@ -153,16 +172,9 @@ def servers(folder: Path, options: argparse.Namespace, plain: bool) -> list[Serv
         made.append(Server("popa3d", 110, [str(folder / "popa3d"), "-D"]))
     kinds = {"pop3d": True, "pop3d, no kernel": False} if plain else {"pop3d": True}
     for number, (name, with_kernel) in enumerate(kinds.items()):
-        package = folder / f"package-{number}"
-        shutil.copytree(TREE / "qpopper_py", package / "qpopper_py", ignore=shutil.ignore_patterns("_kernel.*so"))
-        if with_kernel:
-            why = kernel.build(TREE / "qpopper_py/_kernel.c", package / "qpopper_py", PYTHON)
-            if why:
-                print(f"no kernel: {why}")
-        subprocess.run([PYTHON, "-IS", "-m", "compileall", "-q", str(package)], check=True)
-        (package / "pop3d").write_text(LAUNCHER.format(package=str(package)))
+        program = furnished(folder / f"package-{number}", with_kernel)
         state = folder / f"state-{number}"
-        line = [PYTHON, "-IS", str(package / "pop3d"), "--config", "none", "--listen", f"127.0.0.1:{1110 + number}"]
+        line = [PYTHON, "-IS", program, "--config", "none", "--listen", f"127.0.0.1:{1110 + number}"]
         values = {"state_dir": state, "spool": "/var/mail", "log.to": "stderr", "limits.sessions": 1000}
         values["mailauth.database"] = folder / "none"
         given = [f"{key}={value}" for key, value in values.items()] + options.set

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qpopper_py.personality.commandline import Invocation
     from qpopper_py.privilege import Stream
     from qpopper_py.serve.securing import Securing
+    from qpopper_py.serve.teller import Teller
     from qpopper_py.session.session import Session
 
 USAGE, SOFTWARE, CONFIG = 64, 70, 78  # exit statuses of sysexits.h
@@ -52,7 +53,9 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
     if not invocation.inetd:
         stream.close()
         return house.listen()
-    house.converse(stream)
+    from qpopper_py.serve.teller import Teller
+
+    house.converse(stream, Teller())
     return 0
 
 
@@ -165,12 +168,14 @@ class House:
 
     def listen(self) -> int:
         """Serve standalone, in the foreground, until a signal ends it."""
+        from qpopper_py.serve.limits import Limits
         from qpopper_py.serve.standalone import Standalone
 
         self.recover()
         self.prepare()
         reload = self.secure_all()
-        Standalone(self.settings.listen, self.settings.limits_sessions, self.converse, self.emit, reload).run()
+        limits = Limits(self.settings, self.emit)
+        Standalone(self.settings.listen, limits, self.converse, self.emit, reload).run()
         return 0
 
     def secure_all(self) -> "Callable[[], None] | None":
@@ -222,6 +227,7 @@ class House:
         import qpopper_py.serve.facts
         import qpopper_py.serve.maildrops
         import qpopper_py.serve.roles
+        import qpopper_py.serve.slots
         import qpopper_py.session.mailer
         import qpopper_py.session.session
         import qpopper_py.store.mbox.compact
@@ -247,8 +253,11 @@ class House:
         self.taps = open_taps(self.settings, self.warn)
         self.gate = Gate(self.settings, self.emit)
 
-    def converse(self, stream: "Stream", by: "Listener | None" = None) -> None:
-        """Serve one connection, that came ``by`` a listener or by inetd, from greeting to sign-off, and close it."""
+    def converse(self, stream: "Stream", teller: "Teller", by: "Listener | None" = None) -> None:
+        """Serve one connection, that came ``by`` a listener or by inetd, from greeting to sign-off, and close it.
+
+        ``teller``: to whoever counts sessions.
+        """
         from qpopper_py.auth.stamp import wanted
         from qpopper_py.errors import ConnectionOver
         from qpopper_py.events import Note
@@ -256,10 +265,13 @@ class House:
         from qpopper_py.protocol.reply import greeting
         from qpopper_py.serve.facts import learn
 
+        gate = None
         try:
             listener = self.settings.listener(by or Listener())
             stamp = wanted(self.settings, self.emit, listener.stamp)
-            facts = learn(stream, self.settings, listener, stamp, self.emit)
+            facts = learn(stream, self.settings, listener, stamp, self.emit, teller.quiet)
+            if facts is None or (facts.proxy and not teller.client(facts.peer)):
+                return  # without a word
             if self.settings.hosts_access == "on":
                 from qpopper_py.serve.hosts_access import admitted
 
@@ -267,12 +279,14 @@ class House:
                     return  # without a word, as tcpd does
             if listener.tls == "implicit":
                 stream = self.secured(stream, facts)
+            if listener.kpop and (gate := self.kerberized(stream, facts)) is None:
+                return  # what it was answered is KPOP's
             line = greeting(self.dialect, facts)
             try:
                 stream.send(memoryview(line))
             except OSError:
                 return  # gone before it was greeted
-            stream = self.serve(stream, facts, line)
+            stream = self.serve(stream, facts, line, teller, gate)
         except ConnectionOver as why:
             self.emit(Note(facts, str(why), "debug"))
         finally:
@@ -291,8 +305,20 @@ class House:
             self.warn(str(why), facts)
             raise PeerGone("there is no TLS for it") from None
 
-    def serve(self, stream: "Stream", facts: "Facts", line: bytes) -> "Stream":
-        """What follows the greeting ``line``; the stream that it ended on."""
+    def kerberized(self, stream: "Stream", facts: "Facts") -> "Gate | None":
+        """What judges a client that has shown a ticket, or None: it has not, and heard so."""
+        from qpopper_py.serve.kpop import ticketed
+
+        self.furnish()
+        facts.stamp = ""  # the ticket is the one way in
+        seconds = self.settings.login_timeout
+        # it takes the same calls
+        return ticketed(stream, facts, self.gate, seconds, self.emit)  # type: ignore[return-value]
+
+    def serve(
+        self, stream: "Stream", facts: "Facts", line: bytes, teller: "Teller", gate: "Gate | None" = None
+    ) -> "Stream":
+        """What follows the greeting ``line``; the stream that it ended on.  ``gate``: another than the house's."""
         from qpopper_py.serve.roles import where
         from qpopper_py.session.session import Session
         from qpopper_py.session.wire import Wire
@@ -300,13 +326,15 @@ class House:
         try:
             self.furnish()
             wire = Wire(stream, self.settings.limits_line, self.settings.transfer_timeout)
-            session = Session(self.settings, self.dialect, facts, wire, self.gate, self.emit, self.taps)
+            session = Session(self.settings, self.dialect, facts, wire, gate or self.gate, self.emit, self.taps)
             tls = self.tls()
             session.starttls = tls.ready if tls and facts.listener.tls == "starttls" else None
             session.greeted(line)
             account = session.authorize()
             stream = wire.stream
             if account is not None:
+                teller.logged_in()
+                facts.quiet = False
                 self.enter(session, account, facts)
         except Exception as why:  # noqa: BLE001  # the client hears nothing, the log everything
             from qpopper_py.events import Trouble
@@ -318,8 +346,9 @@ class House:
         """The TRANSACTION state, in a process that is the mail user."""
         from qpopper_py.serve.maildrops import maildrop_of, open_maildrop, state_of
         from qpopper_py.serve.roles import KeptDotlock, as_mail_user
+        from qpopper_py.serve.slots import Slot
         from qpopper_py.session.mailer import Mailer
-        from qpopper_py.store.opening import parted
+        from qpopper_py.store.opening import NoStore, parted
 
         settings = self.settings
         if self.securing:
@@ -329,9 +358,10 @@ class House:
             self.warn(what, facts)
 
         def work(state: str, dotlock: "KeptDotlock | None") -> None:
-            store = open_maildrop(account, facts.host, state, settings, warn, dotlock)
             mailer = Mailer(settings, self.emit, facts, account.user, account.system, state)
-            session.transact(store, mailer, state)
+            with Slot(state, settings, warn) as full:
+                store = NoStore(full) if full else open_maildrop(account, facts.host, state, settings, warn, dotlock)
+                session.transact(store, mailer, state)
 
         kind, path = parted(maildrop_of(account, settings)[0])
         mailbox = "" if kind == "maildir" else path

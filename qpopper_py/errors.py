@@ -39,12 +39,13 @@ class Refused(QpopperError):
     """A command is answered -ERR and the session goes on.
 
     ``code`` is an RFC 2449/3206 response code without brackets (``IN-USE``, ``AUTH``, ``SYS/TEMP``,
-    ``SYS/PERM``), or empty.  ``text`` reaches the client.
+    ``SYS/PERM``), or empty.  ``text`` reaches the client; ``logged`` the log, where that must not have it all.
     """
 
-    def __init__(self, text: str, code: str = "") -> None:
+    def __init__(self, text: str, code: str = "", logged: str = "") -> None:
         super().__init__(text)
         self.text = text
+        self.logged = logged or text
         self.code = code
 
 

@@ -49,6 +49,7 @@ class Facts:
         "peer_name",
         "peer_port",
         "proxy",
+        "quiet",
         "secure",
         "session",
         "stamp",
@@ -69,6 +70,7 @@ class Facts:
         tls: Tls | None = None,
         proxy: str = "",
         listener: Listener | None = None,
+        quiet: bool = False,
     ) -> None:
         self.session = session  # id of the session, unique on this host for years
         self.peer = peer  # the client's address; empty when descriptor 0 is no socket
@@ -82,6 +84,7 @@ class Facts:
         self.tls = tls  # ours
         self.proxy = proxy  # the address that passed the connection on (PROXY protocol), or empty
         self.listener = listener or Listener()  # how who connects there is met
+        self.quiet = quiet  # one of so many that the log leaves it out until it logs in
 
     @property
     def client(self) -> str:
@@ -90,8 +93,10 @@ class Facts:
 
     @property
     def same_host(self) -> bool:
-        """Client and server are this host, and nobody stands between them."""
-        return not self.proxy and bool(self.peer) and (self.peer in (self.local, "::1") or self.peer.startswith("127."))
+        """Client and server are this host.  Never through a proxy: who is behind it is anywhere."""
+        if self.proxy or not self.peer:
+            return False
+        return self.peer == self.local or self.peer == "::1" or self.peer.startswith("127.")
 
     @property
     def private(self) -> bool:
@@ -113,7 +118,7 @@ class SessionStarted(Event):
 
 
 class LoginRefused(Event):
-    """A login was refused.  ``why`` is for the log alone; ``user`` is as the client gave it.
+    """A login was refused.  ``why`` is for the log alone; ``user`` is as the client gave it, or the gate's tag for it.
 
     ``temporary``: the fault is ours (a database that cannot be read), and no reason to ban the client.
     """
@@ -129,7 +134,7 @@ class LoginRefused(Event):
 
 
 class Audited(Event):
-    """With auth.c2, what the gate decided of a credential (``password``, ``digest``), for the audit trail.
+    """With auth.c2, what the gate decided of a credential (``password``, ``digest``, ...), for the audit trail.
 
     ``user`` is empty when it is no account's name: it may be a password.  ``outcome``: success, failed, or error
     when the fault is ours.

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LIBRARIES = {
     "passlib": ("libpass>=1.9.3", "python3-passlib", "passwords in formats that crypt(3) does not know"),
     "dateutil": ("python-dateutil>=2.8.2", "python3-dateutil", "dates in words, --since and --until of the tools"),
+    "jwt": ("PyJWT>=2.6", "python3-jwt", "OAuth tokens that are checked with oauth.keys"),
+    "cryptography": ("cryptography>=38", "python3-cryptography", "signatures of such tokens"),
     "sh": ("sh>=1.14.2", "python3-sh", "XTND XMIT"),
 }
 

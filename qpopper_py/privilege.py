@@ -5,7 +5,8 @@ All that runs as root, when the server was started as root:
 - reading the command line and the configuration file, opening the log and the trace file;
 - with hosts_access, the tables of TCP wrappers: libwrap, and the commands that they say (spawn, twist);
 - accepting connections (standalone), the greeting and the AUTHORIZATION state: parsing of lines of bounded
-  length, and the gate with its databases, the modules of PAM, and the record of failures that auth.c2 keeps;
+  length, and the gate with its databases, the modules of PAM, and the records of failures (guess.delay, auth.c2);
+- with kerberos, reading the keytab, in a child that is nobody before it takes a ticket or a KDC's answer apart;
 - making the user's private state folder, and making and removing exactly ``<spool>/<that user>.lock`` while the
   mail process asks for it;
 - waiting for the mail process.

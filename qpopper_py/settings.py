@@ -10,11 +10,13 @@ This module is on the path to the greeting: it imports nothing but errors and th
 
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.kinds import (
+    WEEK,
     Choice,
     Days,
     FileName,
     Host,
     LoginTimes,
+    Moment,
     Names,
     NeededPath,
     Networks,
@@ -26,6 +28,7 @@ from qpopper_py.kinds import (
     Setting,
     Switch,
     Text,
+    Url,
     Whole,
     Word,
 )
@@ -154,6 +157,13 @@ class Settings:
         "log.reverse_lookup", False, "log the client's name beside its address; costs a look-up a session"
     )
 
+    log_unknown_names = Choice(
+        "log.unknown_names",
+        "hidden",
+        ["hidden", "shown"],
+        "names that are no account's in the log: a tag in their place, for they may be passwords; or as they came",
+    )
+
     trace_file = Path("trace.file", "", "write every line of the dialogue to this file (-t)")
     trace_bodies = Switch("trace.bodies", False, "write message bodies to the trace, not only their size")
     trace_users = Names("trace.users", (), "trace these users only")
@@ -163,7 +173,7 @@ class Settings:
         "auth.sources",
         ("mailauth", "system"),
         "who vouches for passwords, asked in this order; system is pam where the service has a file, else unix",
-        ["mailauth", "system", "pam", "unix", "accounts", "saslauthd"],
+        ["mailauth", "system", "pam", "unix", "accounts", "saslauthd", "oauth", "certificate", "kerberos"],
     )
     auth_mechanisms = Names(
         "auth.mechanisms",
@@ -172,9 +182,13 @@ class Settings:
         [
             "SCRAM-SHA-256-PLUS",
             "SCRAM-SHA-1-PLUS",
+            "GSSAPI",
             "SCRAM-SHA-256",
             "SCRAM-SHA-1",
             "CRAM-MD5",
+            "OAUTHBEARER",
+            "XOAUTH2",
+            "EXTERNAL",
             "PLAIN",
             "LOGIN",
         ],
@@ -194,8 +208,8 @@ class Settings:
     auth_cleartext_users = Names(
         "auth.cleartext_users", (), "these users may send passwords in the clear, whatever auth.cleartext says"
     )
-    auth_refusal_delay = Seconds(
-        "auth.refusal_delay", 2, "a refused login is answered this long after it was asked, whatever the reason", 0, 60
+    auth_refusal_delay = Moment(
+        "auth.refusal_delay", 2, "a refused login is answered this long after it was asked, whatever the reason", 60
     )
     auth_max_failures = Whole(
         "auth.max_failures", 3, "refused logins after which the connection ends; 0: no end", 0, 1000
@@ -221,12 +235,64 @@ class Settings:
     )
     c2_times = LoginTimes("c2.times", (), "with auth.c2: when users may log in, as in time.conf(5)")
 
+    guess_delay = Seconds(
+        "guess.delay", 1, "after a refused login, how long the next answer to its address waits; 0: no longer", 0, 60
+    )
+    guess_factor = Whole("guess.factor", 2, "how many times as long after each further one", 1, 10)
+    guess_largest = Seconds(
+        "guess.largest", 30, "the longest of these delays; of more tries at once the rest are refused", 1, 600
+    )
+    guess_forget = Seconds("guess.forget", 3600, "after so long without a refused login an address begins anew", 60)
+    guess_remember = Seconds(
+        "guess.remember",
+        WEEK,
+        "so long after a login the same account is let in from the same address without delay or lockout",
+    )
+    guess_trusted = Networks(
+        "guess.trusted", ("127.0.0.0/8", "::1"), "addresses and networks that are neither delayed nor counted"
+    )
+    guess_lockout = Whole(
+        "guess.lockout",
+        0,
+        "refused logins in a row, from anywhere, that lock an account out; 0: none, for strangers could do it",
+        0,
+        1000,
+    )
+    guess_lockout_time = Seconds("guess.lockout_time", 900, "how long, from the last of them", 1)
+
     pam_service = Word("pam.service", "pop3", "the service that PAM is asked for: the name of a file in /etc/pam.d")
     pam_session = Switch("pam.session", False, "open and close a PAM session at login, for modules that make homes")
 
     saslauthd_socket = NeededPath("saslauthd.socket", "/run/saslauthd/mux", "the socket at which saslauthd listens")
     saslauthd_service = Word("saslauthd.service", "pop3", "the service that saslauthd is asked for")
     saslauthd_timeout = Seconds("saslauthd.timeout", 30, "how long saslauthd may take for an answer", 1, 600)
+
+    oauth_keys = Path("oauth.keys", "", "the issuer's public keys (JWK set), to check signed tokens (JWT) with")
+    oauth_introspection = Url(
+        "oauth.introspection", "", "where the issuer is asked about a token (RFC 7662), instead of oauth.keys"
+    )
+    oauth_credentials = Path(
+        "oauth.credentials", "", "a file, ours alone, with the ID:SECRET that we are asked for there"
+    )
+    oauth_timeout = Seconds("oauth.timeout", 10, "how long the issuer may take for an answer", 1, 600)
+    oauth_algorithms = Names(
+        "oauth.algorithms",
+        ("RS256", "PS256", "ES256", "EdDSA"),
+        "how tokens may be signed; by public keys only",
+        ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"],
+    )
+    oauth_issuer = Text("oauth.issuer", "", "the issuer (iss) that tokens must name; empty: any, with introspection")
+    oauth_audience = Names("oauth.audience", (), "tokens must name one of these as audience (aud)")
+    oauth_scope = Text("oauth.scope", "", "the scopes that tokens must have, with blanks between them")
+    oauth_user_claim = Text("oauth.user_claim", "sub", "the claim of a token that holds the user's name here")
+    kerberos_keytab = Path("kerberos.keytab", "/etc/krb5.keytab", "the file of the keys of pop/HOST")
+    kerberos_service = Word("kerberos.service", "pop", "the first part of our principal's name")
+    kerberos_realm = Host("kerberos.realm", "", "the realm of users who log in by password; empty: krb5.conf's default")
+    kerberos_passwords = Switch(
+        "kerberos.passwords", True, "source kerberos asks the KDC for passwords too, not only for tickets"
+    )
+    kerberos_timeout = Seconds("kerberos.timeout", 15, "how long the KDCs may take for an answer", 1, 120)
+    kpop = Switch("kpop", False, "KPOP: clients show a Kerberos ticket before the greeting, as on port 1109")
 
     hosts_access = Choice("hosts_access", "off", ["off", "on"], "ask the tables of TCP wrappers before the greeting")
     hosts_access_daemon = Word("hosts_access_daemon", "pop3d", "the name by which these tables know the server")
@@ -258,6 +324,14 @@ class Settings:
     )
     tls_handshake_timeout = Seconds("tls.handshake_timeout", 30, "how long a client may take to begin TLS", 1, 600)
     tls_handshakes = Whole("tls.handshakes", 100, "handshakes under way at once, standalone", 1, 10000)
+
+    proxy_networks = Networks(
+        "proxy.networks", (), "from here come proxies (haproxy, nginx): each connection must begin with a PROXY header"
+    )
+    proxy_timeout = Seconds("proxy.timeout", 5, "how long a proxy may take for its header", 1, 60)
+    proxy_tls = Switch(
+        "proxy.tls", False, "believe a proxy that says that the client came by TLS: passwords are not in the clear then"
+    )
 
     apop_stamp = Choice(
         "apop.stamp",
@@ -329,6 +403,19 @@ class Settings:
     limits_line = Octets("limits.line", 1024, "the longest command line, in octets", 128, 65536)
     limits_sasl = Octets("limits.sasl", 16 << 10, "the longest line of an AUTH exchange, in octets", 1024, 1 << 20)
     limits_sessions = Whole("limits.sessions", 500, "sessions at once, standalone", 1, 1_000_000)
+    limits_sessions_address = Whole(
+        "limits.sessions_address", 100, "of these from one IPv4 address, or one IPv6 network of 64 bits; 0: no limit"
+    )
+    limits_sessions_proxy = Whole("limits.sessions_proxy", 0, "of these through one proxy; 0: no limit")
+    limits_sessions_user = Whole(
+        "limits.sessions_user", 10, "sessions of one user at once, with second_session = allowed; 0: no limit", 0, 1000
+    )
+    limits_unauthenticated = Whole(
+        "limits.unauthenticated", 250, "sessions at once that have not logged in, standalone; 0: no limit"
+    )
+    limits_min_delay = Seconds(
+        "limits.min_delay", 0, "how long a session counts at least, standalone: what comes and goes counts too", 0, 3600
+    )
     limits_xmit_size = Octets("limits.xmit_size", 25 << 20, "the largest message by XTND XMIT")
     limits_xmit_seconds = Seconds("limits.xmit_seconds", 120, "how long the mailer may take for a message", 1)
     limits_xmit_messages = Whole("limits.xmit_messages", 50, "messages by XTND XMIT in a session")
@@ -352,8 +439,17 @@ class Settings:
         """Raises ConfigurationError for settings that are right one by one and wrong together."""
         if "accounts" in self.auth_sources and not self.accounts_file:
             self._at_odds("auth.sources", "auth.sources names accounts, but accounts.file is empty; set it to the file")
+        if (self.kpop or any(one.kpop for one in self.listen)) and "kerberos" not in self.auth_sources:
+            self._at_odds("kpop", "kpop is true, but auth.sources does not name kerberos, which judges tickets; add it")
         if self.auth_c2 and not self.state_dir:
             self._at_odds("auth.c2", "auth.c2 counts failures in state_dir, which is empty; set it")
+        if self.guess_largest < self.guess_delay:
+            self._at_odds(
+                "guess.largest",
+                f"guess.largest = {self.guess_largest} is less than guess.delay = {self.guess_delay}; change one",
+            )
+        if self.guess_lockout and not self.state_dir:
+            self._at_odds("guess.lockout", "guess.lockout counts failures in state_dir, which is empty; set it")
         if self.c2_times and not self.auth_c2:
             self._at_odds("c2.times", "c2.times holds for nobody while auth.c2 is false; set that, or unset this")
         if self.auto_delete and self.update_on_abort:
@@ -380,7 +476,7 @@ class Settings:
             given.proxy,
             given.stamp or self.apop_stamp,
             given.minimum or self.tls_minimum,
-            given.kpop,
+            given.kpop or self.kpop,
         )
 
     def _at_odds(self, name: str, what: str) -> None:
@@ -406,7 +502,15 @@ def parse(name: str, raw: object, origin: str) -> object:
         return row.parse(raw)
     except ValueError as why:
         takes = "" if row.form in str(why) else f"; it takes {row.form}"
-        raise ConfigurationError(f"{origin}: {name} = {raw!r} {why}{takes}") from None
+        raise ConfigurationError(f"{origin}: {name} = {shown(raw)} {why}{takes}") from None
+
+
+def shown(raw: object) -> str:
+    """A raw value for an error.  Python writes out no number of more than 4300 digits."""
+    try:
+        return repr(raw)
+    except ValueError:
+        return "a number too long to be shown"
 
 
 def advice(name: str) -> str:

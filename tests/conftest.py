@@ -28,6 +28,8 @@ if str(HERE.parent) not in sys.path:
     sys.path.append(str(HERE.parent))
 pytest.register_assert_rewrite("tests.harness")
 
+from tests.guard import nothing_leaked, nothing_leaks  # noqa: E402, F401  # fixtures for every test
+
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 MARKERS = ("root", "client")
 

@@ -23,14 +23,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 import qpopper_py
+from tests.guard import GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 PATIENCE = 60  # seconds to wait for what must happen; reached only by a test that fails
 PACKAGE_ROOT = Path(qpopper_py.__file__).resolve().parent.parent
 PASSWORD = "a password of 3 words"
 APOP_SECRET = "tanstaaf"
+GUARD.secret(PASSWORD)
+GUARD.secret(APOP_SECRET, "an APOP secret")
 FROM_LINE = b"From carol@example.com Fri Nov 20 08:55:46 2026\n"
 
 
@@ -171,6 +174,7 @@ class Output:
 
     def collect(self, stream: Iterable[bytes]) -> None:
         for line in stream:
+            GUARD.saw("the output of a process", line)
             with self.news:
                 self.lines.append(line.decode("utf-8", "backslashreplace").rstrip("\n"))
                 self.news.notify_all()
@@ -215,6 +219,8 @@ class Server:
         self.folder = folder
         self.users = {"alice": PASSWORD} if users is None else dict(users)
         self.apop = dict(apop or {})
+        for secret in (*self.users.values(), *self.apop.values()):
+            GUARD.secret(secret)
         self.options = list(options)
         self.user = servant()
         if os.geteuid() == 0 and self.user is None and "QPOPPER_TEST_POP3D" not in os.environ:
@@ -273,6 +279,7 @@ class Server:
         line = [sys.executable, "-m", "qpopper_py.tools.mailauth", *self.arguments(), *words]
         done = subprocess.run(line, input=f"{given}\n".encode(), capture_output=True, **self.process_options())
         assert done.returncode == 0, f"mailauth {words}: {done.stdout!r} {done.stderr!r}"
+        GUARD.saw("the output of mailauth", done.stdout + done.stderr)
         return done.stdout.decode()
 
     def __enter__(self) -> Server:
@@ -290,14 +297,21 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.look_around()
         stop(self.process)
         self.log.thread.join(PATIENCE)
         if self.process.stdout:
             self.process.stdout.close()
+        GUARD.keys(self.folder / "keys")
+        GUARD.look_into(self.folder, but=("mail", "auth", "keys", "client"))  # where secrets belong
+
+    def look_around(self) -> None:
+        """Hand over what everybody on this host can see of the server's processes."""
+        GUARD.processes([self.process.pid, *children(self.process.pid)])
 
     def dialogue(self) -> Dialogue:
         """A connection on which a test speaks POP3 itself."""
-        return Dialogue(socket.create_connection((self.host, self.port), PATIENCE))
+        return Dialogue(socket.create_connection((self.host, self.port), PATIENCE), self.look_around)
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:
@@ -314,10 +328,14 @@ def stop(process: subprocess.Popen[bytes]) -> int:
 
 
 class Dialogue:
-    """A POP3 connection spoken by hand: lines in, lines out, nothing hidden."""
+    """A POP3 connection spoken by hand: lines in, lines out, nothing hidden.
 
-    def __init__(self, sock: socket.socket) -> None:
+    ``look_around`` is called after a login, while the server serves it.
+    """
+
+    def __init__(self, sock: socket.socket, look_around: Callable[[], None] | None = None) -> None:
         self.sock = sock
+        self.look_around = look_around
         self.file = sock.makefile("rb")
 
     def __enter__(self) -> Dialogue:
@@ -331,6 +349,7 @@ class Dialogue:
         """One line without its CRLF; b"" at the end.  A line that does not end in CRLF is a failure."""
         line = self.file.readline()
         assert not line or line.endswith(b"\r\n"), line
+        GUARD.saw("a reply", line)
         return line[:-2]
 
     def ask(self, words: str | bytes) -> bytes:
@@ -350,16 +369,23 @@ class Dialogue:
         """Greeting, USER, PASS; the answer to PASS."""
         assert self.line().startswith(b"+OK")
         assert self.ask(f"USER {user}").startswith(b"+OK")
-        return self.ask(f"PASS {password}")
+        said = self.ask(f"PASS {password}")
+        if self.look_around:
+            self.look_around()
+        return said
 
     def rest(self) -> bytes:
         """Everything until the server closes."""
-        return self.file.read()
+        rest = self.file.read()
+        GUARD.saw("the end of a dialogue", rest)
+        return rest
 
 
 def digest(stamp: str, secret: str) -> str:
     """RFC 1939 section 7, APOP: lower-case hexadecimal MD5 of stamp and secret."""
-    return hashlib.md5((stamp + secret).encode()).hexdigest()
+    made = hashlib.md5((stamp + secret).encode()).hexdigest()
+    GUARD.secret(made, "an APOP digest")
+    return made
 
 
 # --------------------------------------------------------------------------------------------------------------

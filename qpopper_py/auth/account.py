@@ -9,10 +9,11 @@ class Account:
     ``system``: the account is NSS's, so the uid's groups are the user's own.  ``login`` is the system user
     whose supplementary groups the process may have; empty: none but ``gid``, for a name in the accounts file
     may happen to be the name of a system user with groups of its own.  ``source`` is who vouched:
-    ``unix``, ``pam``, ``saslauthd``, ``mailauth`` or ``accounts``.
+    ``unix``, ``pam``, ``saslauthd``, ``kerberos``, ``mailauth`` or ``accounts``.  ``wait``: seconds, counted from the
+    try, before which the client may not hear of it.
     """
 
-    __slots__ = ("gid", "home", "login", "maildrop", "shell", "source", "system", "uid", "user")
+    __slots__ = ("gid", "home", "login", "maildrop", "shell", "source", "system", "uid", "user", "wait")
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Account:
         self.source = source
         self.shell = shell
         self.login = login
+        self.wait = 0.0
 
     def __repr__(self) -> str:
         return f"Account({self.user!r}, {self.uid}, {self.gid}, maildrop={self.maildrop!r}, source={self.source!r})"
@@ -44,14 +46,19 @@ class Denied:
     """Nobody logged in.  ``why`` is for the log alone; ``user`` is the name as the client gave it.
 
     ``temporary``: the cause is on our side and the same password may pass later (RFC 3206: [SYS/TEMP]).
+    ``wait`` as an account's.  ``known``: there is such an account.  ``alias``: what the log calls the client instead of
+    ``user``; empty: that.
     """
 
-    __slots__ = ("temporary", "user", "why")
+    __slots__ = ("alias", "known", "temporary", "user", "wait", "why")
 
-    def __init__(self, user: str, why: str, temporary: bool = False) -> None:
+    def __init__(self, user: str, why: str, temporary: bool = False, wait: float = 0.0) -> None:
         self.user = user
         self.why = why
         self.temporary = temporary
+        self.wait = wait
+        self.known = False
+        self.alias = ""
 
     def __repr__(self) -> str:
         return f"Denied({self.user!r}, {self.why!r}, temporary={self.temporary})"

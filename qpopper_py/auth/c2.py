@@ -14,16 +14,15 @@ format's version, then ``COUNT SECONDS-SINCE-1970 NAME`` for each user who faile
 on ``c2-failures.lock``.  Only users that there are have lines, and at most MOST: the longest ago goes first.
 """
 
-import fcntl
 import os
-import stat
 import time
 
 from qpopper_py.auth import shadow
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.names import canonical
 from qpopper_py.auth.sources import known
-from qpopper_py.errors import CredentialStoreError, MissingLibrary
+from qpopper_py.auth.statefile import locked
+from qpopper_py.errors import CredentialStoreError
 from qpopper_py.events import Audited
 from qpopper_py.kinds import login_times
 
@@ -37,9 +36,10 @@ if TYPE_CHECKING:
 
     Failures = dict[str, tuple[int, int]]  # name: (count, moment of the last)
 
+NAME = "c2-failures"
+PURPOSE = "auth.c2 counts failures there"
 FORMAT = "c2-failures 1"
 MOST = 10_000
-PATIENCE = 5  # seconds for the lock, which is held for milliseconds
 
 
 class C2:
@@ -53,7 +53,7 @@ class C2:
         self._settings = settings
         self._directories = directories
         self._clock = clock
-        self._path = f"{settings.state_dir}/c2-failures"
+        self._path = f"{settings.state_dir}/{NAME}"
 
     def judge(self, verdict: Account | Denied, facts: "Facts") -> Account | Denied:
         """``verdict`` if nothing stands against it; counts it.  Raises CredentialStoreError."""
@@ -80,7 +80,7 @@ class C2:
 
     def _settle(self, user: str, failed: bool) -> bool:
         """Count a refused login, or forget them after one that was granted; whether the user is locked out."""
-        lock = self._lock()
+        lock = locked(self._settings.state_dir, NAME + ".lock", PURPOSE)
         try:
             failures = self._read()
             now = int(self._clock())
@@ -101,32 +101,6 @@ class C2:
         finally:
             os.close(lock)
 
-    def _lock(self) -> int:
-        """The descriptor that holds the lock until it is closed."""
-        folder = self._settings.state_dir
-        path = self._path + ".lock"
-        try:
-            if not os.path.isdir(folder):
-                os.mkdir(folder, 0o755)
-            found = os.stat(folder)
-            if found.st_uid not in (0, os.geteuid()) or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise CredentialStoreError(
-                    f"{folder} must be a folder that nobody else may write; run: chmod 755 {folder}"
-                )
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError as why:
-            raise CredentialStoreError(f"{path}: {why.strerror}; auth.c2 counts failures there") from None
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return descriptor
-            except OSError as why:
-                if time.monotonic() > end:
-                    os.close(descriptor)
-                    raise CredentialStoreError(f"{path}: cannot be locked: {why.strerror}") from None
-            time.sleep(0.002)
-
     def _read(self) -> "Failures":
         try:
             with open(os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
@@ -138,7 +112,7 @@ class C2:
         except FileNotFoundError:
             return {}
         except OSError as why:
-            raise CredentialStoreError(f"{self._path}: {why.strerror}; auth.c2 counts failures there") from None
+            raise CredentialStoreError(f"{self._path}: {why.strerror}; {PURPOSE}") from None
         except ValueError:
             raise CredentialStoreError(
                 f"{self._path} is damaged; move it away, and counting begins again for everybody"
@@ -155,7 +129,7 @@ class C2:
                 file.write("\n".join(lines).encode("utf-8"))
             os.rename(new, self._path)
         except OSError as why:
-            raise CredentialStoreError(f"{new}: {why.strerror}; auth.c2 counts failures there") from None
+            raise CredentialStoreError(f"{new}: {why.strerror}; {PURPOSE}") from None
 
 
 def concerns(rule: str, user: str) -> bool:
@@ -180,16 +154,10 @@ def holds(rule: str, now: time.struct_time) -> bool:
     return False
 
 
-def record(
-    verdict: Account | Denied, kind: type, settings: "Settings", directories: "Sequence[Directory]", facts: "Facts"
-) -> Audited:
+def record(verdict: Account | Denied, kind: type, settings: "Settings", facts: "Facts") -> Audited:
     """The event of a decision.  The name of no account is left out: it may be a password."""
+    what = kind.__name__.lower()
     if isinstance(verdict, Account):
-        return Audited(facts, verdict.user, kind.__name__.lower(), "success")
-    user = ""
-    try:
-        user = canonical(verdict.user, settings)
-        user = user if known(directories, user, facts)[0] else ""
-    except (ValueError, CredentialStoreError, MissingLibrary):
-        user = ""
-    return Audited(facts, user, kind.__name__.lower(), "error" if verdict.temporary else "failed", verdict.why)
+        return Audited(facts, verdict.user, what, "success")
+    user = canonical(verdict.user, settings) if verdict.known else ""
+    return Audited(facts, user, what, "error" if verdict.temporary else "failed", verdict.why)

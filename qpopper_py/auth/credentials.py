@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
+    from qpopper_py.auth.account import Denied
+
 
 class Credential:
     """``user``: the name that the client gave, of any octets (:func:`spelled`)."""
@@ -34,6 +36,10 @@ class Credential:
         other.user = user
         return other
 
+    def again(self) -> bytes:
+        """What is the same when the client sends the same once more; empty: of this kind it cannot be told."""
+        return b""
+
     def waste(self) -> None:
         """Do the work of a check, where there is nothing to check."""
 
@@ -46,6 +52,9 @@ class Password(Credential):
     def __init__(self, user: str, secret: bytes) -> None:
         super().__init__(user)
         self.secret = secret
+
+    def again(self) -> bytes:
+        return self.secret
 
     def waste(self) -> None:
         from qpopper_py.auth import crypt
@@ -141,13 +150,55 @@ class Sha256Proof(Proof):
     method = "sha256"
 
 
+class Token(Credential):
+    """A bearer token (RFC 6750), which others issued.  ``user`` is empty where the client leaves it to the token."""
+
+    __slots__ = ("token",)
+    absent = "nobody checks tokens"
+
+    def __init__(self, user: str, token: str) -> None:
+        super().__init__(user)
+        self.token = token
+
+    def again(self) -> bytes:
+        return self.token.encode("utf-8", "surrogateescape")
+
+
+class Certificate(Credential):
+    """A name that TLS has proved by the client's certificate."""
+
+    __slots__ = ()
+    absent = "nobody takes certificates"
+
+
+class Ticket(Credential):
+    """A Kerberos ticket that was checked: ``principal``, and the local name that krb5.conf gives it.
+
+    ``user`` is whom the client wants to be.  No secret is in it.
+    """
+
+    __slots__ = ("local", "principal")
+    absent = "nobody is asked about tickets (kerberos in auth.sources)"
+
+    def __init__(self, user: str, local: str, principal: str) -> None:
+        super().__init__(user)
+        self.local = local
+        self.principal = principal
+
+
 class Challenge:
-    """What the client must be sent before its next step (RFC 4422 section 3), not yet in base64."""
+    """What the client must be sent before its next step (RFC 4422 section 3), not yet in base64.
 
-    __slots__ = ("data",)
+    ``refusal``: the client is refused already; it is only told why, and has to answer before the exchange ends.
+    ``wait`` as an account's (:class:`~.account.Account`), of one that tells that the client is let in.
+    """
 
-    def __init__(self, data: bytes) -> None:
+    __slots__ = ("data", "refusal", "wait")
+
+    def __init__(self, data: bytes, refusal: "Denied | None" = None) -> None:
         self.data = data
+        self.refusal = refusal
+        self.wait = 0.0
 
 
 class WhichSalt:

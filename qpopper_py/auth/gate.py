@@ -3,22 +3,24 @@
 Mechanisms say how a credential is asked for, sources vouch for kinds of credential: a sum, not a product.
 Sources are asked in their order (:mod:`qpopper_py.auth.order`) until one answers; a refusal is final.  A database
 that cannot be read refuses everybody that it would have been asked for; it is never skipped.  Whoever is vouched for
-must still pass what holds whoever vouched (:mod:`qpopper_py.auth.policy`).
+must still pass what holds whoever vouched (:mod:`qpopper_py.auth.policy`).  Last, what stands against guessing
+(:mod:`qpopper_py.auth.lockout`) says how long the answer waits.
 
 A user of the mailauth database has the account that the first of the accounts file and NSS knows, in the order of
 the sources.  With the source of system users in front of ``mailauth``, they log in by the login password and
 mailauth answers for APOP only.
 
-The gate does not sleep and logs no ordinary refusal: the session does both.  Unknown users, malformed names and
-empty passwords cost one password hash or digest like all others.
+The gate does not sleep and logs no ordinary refusal: the session does both, by ``wait`` and ``alias`` of the verdict.
+Unknown users, malformed names and empty passwords cost one password hash or digest like all others.
 """
 
 from qpopper_py.auth import cleartext
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Challenge, Malformed, Password, Proof, WhichSalt
+from qpopper_py.auth.credentials import Challenge, Malformed, Password, Proof, Token, WhichSalt
 from qpopper_py.auth.mechanisms import TABLE, load
 from qpopper_py.auth.names import canonical
 from qpopper_py.auth.scram import derived, key
+from qpopper_py.auth.sources import known
 from qpopper_py.errors import CredentialStoreError, MissingLibrary
 from qpopper_py.events import Trouble
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from qpopper_py.auth.credentials import Credential
+    from qpopper_py.auth.lockout import Lockout
     from qpopper_py.auth.mechanisms import Mechanism
     from qpopper_py.auth.policy import Policy
     from qpopper_py.auth.scram import Salting
@@ -63,6 +66,10 @@ class Exchange:
             self._mechanism = None
             return said
         self._verdict = said
+        if isinstance(said, Denied):
+            last.refusal = said
+        else:
+            last.wait, said.wait = said.wait, 0.0
         return last
 
     def _said(self, mechanism: "Mechanism", data: bytes) -> Challenge | Account | Denied:
@@ -70,6 +77,8 @@ class Exchange:
             said = mechanism.step(data)
         except Malformed as why:
             return self._gate.malformed(why, self._facts)
+        except (CredentialStoreError, MissingLibrary) as trouble:
+            return self._gate.unable("", trouble, self._facts)
         if isinstance(said, WhichSalt):
             salting = self._gate.salting(said, self._facts)
             return salting if isinstance(salting, Denied) else mechanism.told(salting)
@@ -82,7 +91,7 @@ class Gate:
     ``emit`` hears of databases that cannot be read and, with auth.c2, of each decision; of nothing else.
     """
 
-    __slots__ = ("_directories", "_emit", "_policy", "_settings", "_sources")
+    __slots__ = ("_directories", "_emit", "_lockout", "_policy", "_settings", "_sources")
 
     def __init__(self, settings: "Settings", emit: "Callable[[Event], None]") -> None:
         self._settings = settings
@@ -90,10 +99,11 @@ class Gate:
         self._directories: Sequence[Directory] = ()
         self._sources: Sequence[Source] = ()
         self._policy: Policy | None = None
+        self._lockout: Lockout | None = None
 
     def prepare(self) -> None:
         """Load now what the first check would load: for a service that forks for every connection."""
-        from qpopper_py.auth import authdb, crypt, nss, schemes, secretbox, shadow  # noqa: F401  # imported late
+        from qpopper_py.auth import authdb, crypt, lockout, nss, schemes, secretbox, shadow  # noqa: F401  # imported late
 
         for row in TABLE:
             load(row.made.partition(".")[0])
@@ -101,6 +111,8 @@ class Gate:
             self._furnish()
             nss.row("root")
             shadow.entry("root")
+            for source in self._sources:
+                source.prepare()
         except (CredentialStoreError, MissingLibrary):
             pass  # said when somebody logs in
         crypt.waste(b"")
@@ -132,13 +144,14 @@ class Gate:
         try:
             verdict = self._ask(credential, facts)
         except (CredentialStoreError, MissingLibrary) as why:
-            verdict = self._unable(given, why, facts)
+            verdict = self.unable(given, why, facts)
+        verdict = self._guard().settle(verdict, credential, facts)
         if isinstance(verdict, Denied):
-            verdict.user = given
+            self._name(verdict, given, facts)
         self._audit(verdict, type(credential), facts)
         return verdict
 
-    def _unable(self, user: str, why: Exception, facts: "Facts") -> Denied:
+    def unable(self, user: str, why: Exception, facts: "Facts") -> Denied:
         """The refusal of whoever cannot be judged."""
         self._emit(Trouble(facts, str(why)))
         return Denied(user, "could not be checked", temporary=True)
@@ -154,17 +167,21 @@ class Gate:
             found = [source.salting(user, asked.method) for source in self._sources] if user else []
             return next(filter(None, found), None) or derived(user or asked.user, asked.method, self._settings)
         except (CredentialStoreError, MissingLibrary) as why:
-            return self._unable(asked.user, why, facts)
+            denied = self.unable(asked.user, why, facts)
+            self._name(denied, asked.user, facts)
+            return denied
 
     def malformed(self, why: Malformed, facts: "Facts") -> Denied:
         """The refusal of a message that is not of its mechanism's form."""
         denied = Denied(why.user, str(why))
+        self._name(denied, why.user, facts)
         self._audit(denied, type(why), facts)
         return denied
 
     def _ask(self, credential: "Credential", facts: "Facts") -> Account | Denied:
         try:
-            credential = credential.named(canonical(credential.user, self._settings))
+            if credential.user or not isinstance(credential, Token):  # a token may know better who it is
+                credential = credential.named(canonical(credential.user, self._settings))
         except ValueError as why:
             return _nobody(credential, str(why))
         if isinstance(credential, Password) and not credential.secret:
@@ -202,6 +219,25 @@ class Gate:
         except CredentialStoreError:
             return False
 
+    def _name(self, denied: Denied, given: str, facts: "Facts") -> None:
+        """Say whose refusal it is: as the client spelled it, and as the log may.  For every refusal the same work."""
+        denied.user = given
+        try:
+            user = canonical(given, self._settings)
+            self._furnish()
+            denied.known = known(self._directories, user, facts)[0] is not None
+        except (ValueError, CredentialStoreError, MissingLibrary):
+            denied.known = False
+        if given and not denied.known and self._settings.log_unknown_names == "hidden":
+            denied.alias = self._guard().alias(given)
+
+    def _guard(self) -> "Lockout":
+        if self._lockout is None:
+            from qpopper_py.auth.lockout import Lockout
+
+            self._lockout = Lockout(self._settings, self._warn)
+        return self._lockout
+
     def _furnish(self) -> "Policy":
         """Make sources and policy, once."""
         if self._policy is None:
@@ -216,8 +252,7 @@ class Gate:
         if self._settings.auth_c2:
             from qpopper_py.auth.c2 import record
 
-            self._furnish()
-            self._emit(record(verdict, kind, self._settings, self._directories, facts))
+            self._emit(record(verdict, kind, self._settings, facts))
 
     def _warn(self, what: str) -> None:
         self._emit(Trouble(None, what, "warning"))

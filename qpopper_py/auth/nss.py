@@ -16,7 +16,7 @@ def row(user: str) -> pwd.struct_passwd | None:
         code = _failure(user)
     if code:
         raise CredentialStoreError(
-            f"the account of {user!r} could not be looked up: {os.strerror(code)};"
+            f"an account could not be looked up: {os.strerror(code)};"  # unnamed: what was given may be a password
             " the passwd line of /etc/nsswitch.conf says who was asked"
         )
     return None

@@ -5,7 +5,7 @@ a file of its own, else ``unix``.
 
 With accounts.file set and ``accounts`` not among auth.sources, the file is asked just before the first source of
 system users; without root it is asked in their place, because then the system's passwords are out of reach.  Where
-saslauthd alone is asked for passwords the file, unless named, only tells whose the maildrops are.
+saslauthd or Kerberos alone is asked for passwords the file, unless named, only tells whose the maildrops are.
 """
 
 import os
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qpopper_py.settings import Settings
 
 SYSTEM = ("pam", "unix")  # sources of system users
+ELSEWHERE = ("kerberos", "saslauthd")  # sources that know secrets, and nobody's account
 FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d")  # where Linux-PAM looks for a service's file, in this order
 
 
@@ -48,7 +49,7 @@ def order(settings: "Settings") -> "list[str]":
         return names
     place = next((number for number, name in enumerate(names) if name in SYSTEM), None)
     if place is None:
-        return names if "saslauthd" in names else [*names, "accounts"]
+        return names if set(names).intersection(ELSEWHERE) else [*names, "accounts"]
     names.insert(place, "accounts")
     return names if os.geteuid() == 0 else [name for name in names if name not in SYSTEM]
 
@@ -73,6 +74,18 @@ def build(settings: "Settings", warn: "Callable[[str], None]") -> "tuple[list[So
         from qpopper_py.auth.sources.saslauthd import Saslauthd
 
         sources["saslauthd"] = Saslauthd(settings, known)
+    if "oauth" in names:
+        from qpopper_py.auth.sources.oauth import OAuth
+
+        sources["oauth"] = OAuth(settings, known)
+    if "certificate" in names:
+        from qpopper_py.auth.sources.certificate import Certificates
+
+        sources["certificate"] = Certificates(known)
+    if "kerberos" in names:
+        from qpopper_py.auth.sources.kerberos import Kerberos
+
+        sources["kerberos"] = Kerberos(settings, known)
     return [sources[name] for name in names], known
 
 

@@ -10,6 +10,10 @@ import stat
 
 from qpopper_py.errors import CredentialStoreError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 LARGEST_ID = 2**32 - 2  # (uid_t)-1 means "no change" to setuid(2)'s kin
 
 
@@ -82,19 +86,13 @@ def find(path: str, user: str, owner: int) -> tuple[Line | None, bool]:
     return found, exposed
 
 
-def schemes(path: str, owner: int) -> "set[str]":
-    """The ``{SCHEME}`` names of its password fields, upper case, without how they are encoded.
+def schemes(path: str, owner: int, names: "Iterable[str]") -> "set[str]":
+    """Those of the names that some password field has as its ``{SCHEME}``; now and then one of a comment's, too.
 
     Raises CredentialStoreError as :func:`find`.
     """
-    data, _ = _read(path, owner)
-    found = set()
-    for line in data.split(b"\n"):
-        field = b"" if line.startswith(b"#") else line.partition(b":")[2]
-        if field.startswith(b"{"):
-            head = field[1:].partition(b"}")[0].partition(b".")[0]
-            found.add(head.decode("ascii", "replace").upper())
-    return found
+    text = _read(path, owner)[0].upper()  # names of schemes are of any case
+    return {name for name in names if any(f":{{{name}{end}".encode() in text for end in "}.")}
 
 
 def _read(path: str, owner: int) -> tuple[bytes, bool]:

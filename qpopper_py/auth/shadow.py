@@ -46,7 +46,7 @@ def entry(user: str) -> Shadow | None:
         size *= 4
     if code not in (*NOT_FOUND, errno.EACCES, errno.EPERM):
         raise CredentialStoreError(
-            f"the shadow entry of {user!r} could not be read: {os.strerror(code)};"
+            f"a shadow entry could not be read: {os.strerror(code)};"  # unnamed: what was given may be a password
             " the shadow line of /etc/nsswitch.conf says who was asked"
         )
     if not pointer.value:

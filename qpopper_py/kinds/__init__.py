@@ -143,6 +143,21 @@ class Sender(Text):
         return text
 
 
+class Url(Text):
+    """An https: address, or an http: one of this very host; or empty."""
+
+    form = "an https address, or an http address of localhost, or empty"
+    near = ("http://localhost", "http://127.0.0.1", "http://[::1]")
+
+    def parse(self, raw: object) -> str:
+        text = super().parse(raw)
+        host = next((host for host in ("https://", *self.near) if text.startswith(host)), "")
+        ours = host == "https://" or text[len(host) : len(host) + 1] in ("", ":", "/")
+        if text and not (host and ours and text.isascii() and " " not in text and "@" not in text):
+            raise ValueError("is not " + self.form)
+        return text
+
+
 class Word(Text):
     """The name of a service or a daemon: a file may be named after it."""
 
@@ -224,6 +239,38 @@ class Seconds(Whole):
 
     def __init__(self, name: str, default: int, why: str, least: int = 0, most: int = WEEK) -> None:
         super().__init__(name, default, why, least, most)
+
+
+class Moment(Setting):
+    """A short time in seconds, none or at least a millisecond: 2, 0.05, 50ms, 2s."""
+
+    units = {"ms": 0.001, "s": 1, "m": 60}
+    form = "a time (2, 0.05, 50ms, 2s, 1m)"
+
+    def __init__(self, name: str, default: float, why: str, most: int) -> None:
+        super().__init__(name, default, why)
+        self.most = most
+
+    def __get__(self, settings: "Holder", owner: type) -> float:
+        return self.value(settings)  # type: ignore[return-value]  # parse() made it a number
+
+    def parse(self, raw: object) -> float:
+        if isinstance(raw, str):
+            digits = raw.rstrip("ms")
+            if not digits.isascii() or not digits.replace(".", "", 1).isdigit() or len(digits) > 18:
+                raise ValueError("is not " + self.form)
+            unit = raw[len(digits) :] or "s"
+            if unit not in self.units:
+                raise ValueError("is not " + self.form)
+            number = float(digits) if "." in digits else int(digits)
+            raw = number if self.units[unit] == 1 else number * self.units[unit]
+        if isinstance(raw, bool) or not isinstance(raw, (int, float)):
+            raise ValueError("is not " + self.form)
+        if not (raw == 0 or raw >= 0.001):  # what is no number at all is neither
+            raise ValueError("is less than a millisecond")
+        if raw > self.most:
+            raise ValueError(f"is more than {self.most}")
+        return raw
 
 
 class Days(Text):

@@ -70,7 +70,7 @@ def read_gdbm_dump(data: bytes) -> "list[tuple[bytes, bytes]]":
             items.append(a2b_base64(b"".join(lines), strict_mode=True))
         except NotBase64:
             raise NotReadable("the dump has an item that is not base64") from None
-        if not length.isdigit() or len(items[-1]) != int(length):
+        if not length.isdigit() or len(length) > 10 or len(items[-1]) != int(length):
             raise NotReadable("the dump has an item of another length than it says")
     if len(items) % 2 or b"\n# End of data" not in data:
         raise NotReadable("the dump is cut off")

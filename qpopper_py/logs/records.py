@@ -22,7 +22,8 @@ debug      WHAT, of a session; only with -d
 =========  ====================================================================================================
 
 USER, CLIENT, IP, MECHANISM and SOURCE are one word each: what is not printable ASCII, blanks, double quotes and
-backslashes stand as ``\\xNN`` (a backslash doubled), ``-`` stands for nothing.  A name therefore cannot bring an
+backslashes stand as ``\\xNN`` (a backslash doubled), ``-`` stands for nothing.  A name that is no account's comes as
+``(unknown:TAG)`` already (log.unknown_names).  A name therefore cannot bring an
 address of its own into a record: the one behind the first ``from host (...)`` is the client's.
 A field is cut at a fixed length, ``...`` telling so, and no record is longer than MOST characters.
 """
@@ -61,7 +62,7 @@ def _cut(shown: str, most: int, longer: bool) -> str:
 def records(event: events.Event, statistics: bool, debug: bool) -> "list[Record]":
     """The records of ``event``: (priority, text).  ``statistics``: -s.  ``debug``: -d."""
     form = FORMS.get(type(event))
-    if form is None:
+    if form is None or _quiet(event):
         return []
     made = form(event)
     if isinstance(event, events.SessionClosed) and logged_in(event) and statistics:
@@ -70,6 +71,13 @@ def records(event: events.Event, statistics: bool, debug: bool) -> "list[Record]
         return []
     tail = f" session={word(event.facts.session)}" if event.facts else ""
     return [(priority, text[: MOST - len(tail)] + tail) for priority, text in made]
+
+
+def _quiet(event: events.Event) -> bool:
+    """Of a connection in a flood of them only refused logins and errors are told: each could be thousands a second."""
+    if event.facts is None or not event.facts.quiet:
+        return False
+    return not isinstance(event, (events.LoginRefused, events.Audited)) and getattr(event, "level", "") != "error"
 
 
 def _client(facts: events.Facts) -> str:

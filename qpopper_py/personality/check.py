@@ -44,7 +44,8 @@ def hint(text: str) -> Finding:
 def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
     """All that is to be said, in the order of the settings."""
     settings = invocation.settings
-    from qpopper_py.personality.check_logins import policy, sources, wrappers
+    from qpopper_py.personality.check_logins import mechanisms, policy, sources, tokens, wrappers
+    from qpopper_py.personality.check_network import limits, proxies
     from qpopper_py.personality.check_rules import bulletins, deleting, unique_ids
     from qpopper_py.personality.check_tls import exposed, tls
 
@@ -56,10 +57,14 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
         listening,
         exposed,
         tls,
+        limits,
+        proxies,
         wrappers,
         patience,
         log,
         sources,
+        mechanisms,
+        tokens,
         policy,
         mailauth,
         accounts,
@@ -196,6 +201,13 @@ def patience(settings: "Settings", _euid: int) -> "Iterator[Finding]":
             f"auth.refusal_delay: {settings.auth_refusal_delay} s is not less than login_timeout,"
             f" {settings.login_timeout} s, so nobody could try twice; make it smaller"
         )
+    if settings.guess_delay and settings.guess_largest >= settings.login_timeout:
+        yield hint(
+            f"guess.largest: {settings.guess_largest} s is not less than login_timeout, {settings.login_timeout} s,"
+            " so whoever failed often enough is not answered again; make it smaller"
+        )
+    if (settings.guess_delay or settings.guess_lockout) and not settings.state_dir:
+        yield hint("guess: refused logins are counted in state_dir, which is empty, so guessing is not slowed down")
 
 
 def log(settings: "Settings", _euid: int) -> "Iterator[Finding]":

@@ -3,6 +3,7 @@
 import os
 import stat
 
+from qpopper_py import libraries
 from qpopper_py.auth import order
 from qpopper_py.auth.pam import library
 from qpopper_py.auth.policy import listed, unfit
@@ -34,6 +35,44 @@ def sources(settings: "Settings", euid: int) -> "Iterator[Finding]":
         yield from pam(settings)
     if "saslauthd" in names:
         yield from saslauthd(settings)
+    if "kerberos" in names:
+        yield from kerberos(settings)
+
+
+def mechanisms(settings: "Settings", _euid: int) -> "Iterator[Finding]":
+    """SCRAM has its key, and clients do not choose what most users cannot log in by."""
+    if any(name.startswith("SCRAM") for name in settings.auth_mechanisms) and not settings.state_dir:
+        yield Finding("auth.mechanisms: SCRAM keeps a key in state_dir, which is empty; set it")
+    if settings.auth_mechanisms or "mailauth" not in settings.auth_sources or not settings.mailauth_database:
+        return
+    from qpopper_py.auth.authdb import has_apop_entries
+
+    try:
+        if has_apop_entries(settings.mailauth_database):
+            yield hint(
+                "auth.mechanisms: there are APOP entries, so CRAM-MD5 and SCRAM are announced to everybody, and some"
+                " clients of users without an entry try nothing else; with such users name PLAIN and LOGIN alone"
+            )
+    except CredentialStoreError:
+        pass  # mailauth.database says so
+
+
+def tokens(settings: "Settings", _euid: int) -> "Iterator[Finding]":
+    """OAuth tokens can be checked."""
+    if "oauth" not in settings.auth_sources:
+        return
+    from qpopper_py.auth import token_keys
+    from qpopper_py.auth.sources.oauth import unfit
+
+    if why := unfit(settings):
+        yield Finding(why)
+    elif settings.oauth_keys:
+        try:
+            token_keys.read(settings.oauth_keys)
+            libraries.need("jwt")
+            libraries.need("cryptography")
+        except (CredentialStoreError, MissingLibrary) as wrong:
+            yield Finding(str(wrong))
 
 
 def pam(settings: "Settings") -> "Iterator[Finding]":
@@ -63,6 +102,16 @@ def saslauthd(settings: "Settings") -> "Iterator[Finding]":
         refuse_untrusted(path)
     except CredentialStoreError as why:
         yield Finding(str(why))
+
+
+def kerberos(settings: "Settings") -> "Iterator[Finding]":
+    """The libraries are here, and the service's keys are there and nobody else's."""
+    from qpopper_py.auth.kerberos.labour import load
+
+    try:
+        load(settings)
+    except (CredentialStoreError, MissingLibrary) as why:
+        yield Finding(f"auth.sources: kerberos: {why}")
 
 
 def policy(settings: "Settings", _euid: int) -> "Iterator[Finding]":

@@ -26,17 +26,17 @@ def parse(text: bytes, path: str) -> "Values":
     """The settings that ``text`` makes.  ConfigurationError names ``path``, the line and what is wrong there."""
     try:
         decoded = text.decode("utf-8")
-        tree = tomllib.loads(decoded)
+        leaves = list(flat(tomllib.loads(decoded)))
     except UnicodeDecodeError as why:
         line = text.count(b"\n", 0, why.start) + 1
         raise ConfigurationError(f"{origin(path, line)}: is not UTF-8, as TOML must be") from None
-    except tomllib.TOMLDecodeError as why:
+    except ValueError as why:  # TOMLDecodeError; for a number of thousands of digits its base
         raise ConfigurationError(f'{path}: is not TOML: {why}; a text stands in quotes: spool = "/var/mail"') from None
     except RecursionError:
         raise ConfigurationError(f"{path}: is nested too deeply for a configuration file") from None
     lines = line_numbers(decoded)
     values = {}
-    for name, raw in flat(tree):
+    for name, raw in leaves:
         line = lines.get(name, 0)
         settings.parse(name, raw, origin(path, line))
         values[name] = (raw, line)

@@ -111,6 +111,6 @@ def toml(value: object) -> str:
         return (
             "{" + ", ".join(f"{key if key.isalpha() else toml(key)} = {toml(one)}" for key, one in value.items()) + "}"
         )
-    if isinstance(value, int):
+    if isinstance(value, (int, float)):
         return str(value)
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'

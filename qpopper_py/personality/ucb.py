@@ -42,6 +42,11 @@ DIALECT = Dialect(
         "no_mechanism": "No such authentication mechanism here.",
         "cancelled": "Authentication cancelled.",
         "bad_response": "That is not what the authentication mechanism asks for.",
+        "utf8": "UTF-8 from here on.",
+        "not_utf8": "After UTF8 names and secrets must be UTF-8.",
+        "languages": "Language listing follows:",
+        "language": "{language} Replies are in this language.",
+        "no_language": "There are no replies in language {language}; LANG lists what there is.",
         "busy": "Maildrop lock busy!  Is another session active?",
         "unusable": "Unable to process From lines (envelopes), change recognition modes"
         " or check for corrupted mail drop.",

@@ -61,6 +61,12 @@ def safe(request: Request, secret: int | None, known: bool = True) -> str:
     return " ".join(shown)
 
 
+def bare(shown: str) -> str:
+    """The safe form of a request with all that stands behind its verb masked."""
+    verb, blank, _ = shown.partition(" ")
+    return f"{verb} {MASK}" if blank else verb
+
+
 def printed(word: bytes) -> str:
     """``word`` with what is not printable ASCII escaped, so that nothing is lost and nothing can be forged."""
     return "".join(chr(c) if 32 <= c < 127 and c != 92 else f"\\x{c:02x}" for c in word)

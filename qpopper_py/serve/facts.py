@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
 
 def learn(
-    stream: "Stream", settings: "Settings", listener: "Listener", stamp_wanted: bool, emit: "Callable[[Event], None]"
-) -> Facts:
-    """The facts of the connection on ``stream``, that came by ``listener``; sets its socket's options.
+    stream: "Stream",
+    settings: "Settings",
+    listener: "Listener",
+    stamp_wanted: bool,
+    emit: "Callable[[Event], None]",
+    quiet: bool = False,
+) -> "Facts | None":
+    """The facts of the connection on ``stream``, that came by ``listener``; None: it must end without a word.
 
-    A stream that is no TCP socket (a terminal, a pipe) has no addresses.
+    Its socket's options are set.  A stream that is no TCP socket (a terminal, a pipe) has no addresses.
     """
-    facts = Facts(session_id(), host=settings.hostname or os.uname().nodename, listener=listener)
+    facts = Facts(session_id(), host=settings.hostname or os.uname().nodename, quiet=quiet, listener=listener)
     if stamp_wanted:
         facts.stamp = f"<{os.getpid()}.{int(time.time())}.{os.urandom(6).hex()}@{facts.host}>"
     sock = getattr(stream, "sock", None)
@@ -35,9 +40,25 @@ def learn(
     except (OSError, ValueError):
         return facts  # a socket, but of no internet family, or the client has gone
     prepare(sock, settings, facts, emit)
+    if (settings.proxy_networks or listener.proxy) and not introduced(sock, settings, facts, emit):
+        return None
     if settings.log_reverse_lookup:
         facts.peer_name = reverse(facts, emit)
     return facts
+
+
+def introduced(sock: "_socket.socket", settings: "Settings", facts: Facts, emit: "Callable[[Event], None]") -> bool:
+    """Let a proxy say who its client is; False, and a record, if it does not do so rightly."""
+    from qpopper_py.serve import proxy
+
+    try:
+        if facts.listener.proxy and not proxy.Senders(settings.proxy_networks).hold(facts.peer):
+            raise proxy.BadHeader("it is no proxy, and this listener is for proxies")
+        proxy.introduce(sock, facts, settings)
+    except proxy.BadHeader as why:
+        emit(Trouble(facts, f"no PROXY header from {facts.peer} (proxy.networks): {why}", "warning"))
+        return False
+    return True
 
 
 def session_id() -> str:

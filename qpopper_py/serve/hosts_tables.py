@@ -1,12 +1,13 @@
 """The tables of TCP wrappers as hosts_access(5) says, where there is no libwrap to read them.
 
 A line is ``daemons : clients [: option [: option ...]]``; the first line that matches decides, hosts.allow first.
-Of the options of hosts_options(5) ``allow`` and ``deny`` are obeyed, and ``twist``, which ends the connection, is a
-refusal; the others are not carried out, which is said in the log.
+Of the options of hosts_options(5) ``allow`` and ``deny`` are obeyed; ``twist``, which ends the connection, ``aclexec``,
+which asks a program, and what is no option at all refuse; the others are not carried out.  All that is said in the log.
 
 Other than libwrap we read a last line without line end, and take ``0.0.0.0/0`` for every IPv4 address.
 """
 
+import errno
 import os
 
 TYPE_CHECKING = False
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
     from qpopper_py.events import Facts
 
+PASSED_OVER = frozenset(
+    ("banners", "group", "keepalive", "linger", "nice", "rfc931", "setenv", "severity", "spawn", "umask", "user")
+)
 UNKNOWN, PARANOID = "unknown", "paranoid"
+DEEPEST = 8  # files of patterns that name one another
 NEEDS = "there is no libwrap.so.0 here: install libwrap0, or take it out"
 
 
@@ -102,22 +107,28 @@ def parted(line: str) -> "list[str]":
 
 def obey(options: "list[str]", verdict: bool, client: Client) -> bool:
     for option in options:
-        word = option.replace("=", " ").split()[0].lower()
+        word = option.partition("=")[0].lower()
+        word = word.split()[0] if word else ""
         if word in ("allow", "deny"):
             return word == "allow"
         client.warn(f"hosts_access: option {word} is not carried out, because {NEEDS}")
-        if word == "twist":
+        if word not in PASSED_OVER:
             return False
     return verdict
 
 
 def matches(words: "list[str]", client: Client, one: "Callable[[str, Client], bool]") -> bool:
     """``a b EXCEPT c EXCEPT d`` is (a or b) and not (c and not d)."""
-    upper = [word.upper() for word in words]
-    if "EXCEPT" not in upper:
-        return any(one(word, client) for word in words)
-    place = upper.index("EXCEPT")
-    return matches(words[:place], client, one) and not matches(words[place + 1 :], client, one)
+    groups: list[list[str]] = [[]]
+    for word in words:
+        if word.upper() == "EXCEPT":
+            groups.append([])
+        else:
+            groups[-1].append(word)
+    matched = 0  # groups from the left, each an exception to the one before
+    while matched < len(groups) and any(one(word, client) for word in groups[matched]):
+        matched += 1
+    return matched % 2 == 1
 
 
 def _daemon(word: str, client: Client) -> bool:
@@ -135,13 +146,18 @@ def _client(word: str, client: Client) -> bool:
     return is_text(word[0] + user, UNKNOWN) and is_host(host, client.address, lambda: client.name)
 
 
-def is_host(word: str, address: str, name: "Callable[[], str]") -> bool:
-    """A pattern for hosts; ``name`` is called only where the pattern needs it."""
+def is_host(word: str, address: str, name: "Callable[[], str]", depth: int = 0) -> bool:
+    """A pattern for hosts; ``name`` is called only where the pattern needs it.
+
+    ``depth``: of files of patterns, in the last of which it stands.  Raises OSError.
+    """
     upper = word.upper()
     if word.startswith("@"):
         return _in_netgroup(word[1:], name())
     if word.startswith("/"):
-        return any(is_host(each, address, name) for line in lines_of(word) for each in line.split())
+        if depth == DEEPEST:
+            raise OSError(errno.ELOOP, "files of patterns name one another", word)
+        return any(is_host(each, address, name, depth + 1) for line in lines_of(word) for each in line.split())
     if upper == "KNOWN":
         return address != UNKNOWN and name() not in (UNKNOWN, PARANOID)
     if upper == "LOCAL":
@@ -155,6 +171,8 @@ def is_host(word: str, address: str, name: "Callable[[], str]") -> bool:
 
 def lines_of(path: str) -> "list[str]":
     """The lines of a file of patterns; one that is not there is empty."""
+    if "\0" in path:
+        raise OSError(errno.EINVAL, "the name holds a NUL", path)
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read().split("\n")

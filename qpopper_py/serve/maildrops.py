@@ -2,6 +2,8 @@
 
 import os
 
+from qpopper_py.errors import MaildropUnusable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +47,7 @@ def open_maildrop(
 
     place, why = maildrop_of(account, settings)
     if not place:
-        return NoStore(why)
+        return NoStore(MaildropUnusable(why))
     if settings.bulletins_source:
         from qpopper_py.store.bulletin_numbers import Reader
         from qpopper_py.store.bulletins import post_bulletins

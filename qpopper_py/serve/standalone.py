@@ -11,6 +11,8 @@ from qpopper_py import kinds
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.events import Note, Trouble
 from qpopper_py.privilege import SocketStream
+from qpopper_py.serve.facts import address
+from qpopper_py.serve.teller import MESSAGE, Teller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from qpopper_py.events import Event
     from qpopper_py.kinds.listeners import Listener
     from qpopper_py.privilege import Stream
+    from qpopper_py.serve.limits import Limits
 
 BACKLOG = 1024  # a burst of clients must not wait for a second SYN
+NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 SHORT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -37,8 +41,14 @@ def listeners(wanted: "Sequence[Listener]") -> "list[tuple[_socket.socket, Liste
                 host or None, port, 0, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, _socket.AI_PASSIVE
             )
             for family, kind, protocol, _, name in sorted(found, reverse=True):
-                made.append((listening(family, kind, protocol, name), one))
+                try:
+                    made.append((listening(family, kind, protocol, name), one))
+                except OSError as why:
+                    if host or why.errno not in NO_SUCH_FAMILY or not found[1:]:
+                        raise  # else every address is meant, and this kernel has no IPv6, or no IPv4
         except OSError as why:
+            for sock, _ in made:
+                sock.close()
             raise ConfigurationError(f"listen: cannot listen on {one.address}: {why.strerror or why}") from None
     return made
 
@@ -47,11 +57,15 @@ def listening(family: int, kind: int, protocol: int, name: "tuple[object, ...]")
     import _socket
 
     sock = _socket.socket(family, kind, protocol)
-    sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-    if family == _socket.AF_INET6:
-        sock.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 1)
-    sock.bind(name)  # as getaddrinfo gave it
-    sock.listen(BACKLOG)
+    try:
+        sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        if family == _socket.AF_INET6:
+            sock.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 1)
+        sock.bind(name)  # as getaddrinfo gave it
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
     sock.setblocking(False)
     return sock
 
@@ -62,20 +76,21 @@ class Standalone:
     def __init__(
         self,
         wanted: "Sequence[Listener]",
-        most: int,
-        converse: "Callable[[Stream, Listener], None]",
+        limits: "Limits",
+        converse: "Callable[[Stream, Teller, Listener], None]",
         emit: "Callable[[Event], None]",
         reload: "Callable[[], None] | None" = None,
     ) -> None:
         self.listeners = {sock.fileno(): (sock, wanted) for sock, wanted in listeners(wanted)}
-        self.most = most
+        self.limits = limits
         self.converse = converse
         self.emit = emit
         self.children: set[int] = set()
+        self.channels: dict[int, tuple[int, _socket.socket]] = {}  # by descriptor: process, our end
+        self.poll = select.poll()
         self.reload = reload  # at SIGHUP; without one SIGHUP ends the service
         self.reloading = False
         self.stopping = False
-        self.full_said = 0.0
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; sessions that are under way then end by themselves."""
@@ -86,20 +101,21 @@ class Standalone:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._hang_up if number == signal.SIGHUP and self.reload else self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        poll = select.poll()
-        poll.register(wakeup, select.POLLIN)
+        self.poll.register(wakeup, select.POLLIN)
         for descriptor, (sock, wanted) in self.listeners.items():
-            poll.register(descriptor, select.POLLIN)
+            self.poll.register(descriptor, select.POLLIN)
             host, port = sock.getsockname()[:2]
             first = " (TLS from the first octet)" if wanted.tls == "implicit" else ""
             self.emit(Note(None, f"listening on {f'[{host}]' if ':' in host else host}:{port}{first}"))
         gc.freeze()
         while not self.stopping:
-            for descriptor, _ in poll.poll():
+            for descriptor, _ in self.poll.poll():
                 if descriptor == wakeup:
                     os.read(wakeup, 512)
                     self._reap()
                     self._reload()
+                elif descriptor in self.channels:
+                    self._hear(descriptor)
                 elif not self.stopping:
                     self._accept(*self.listeners[descriptor])
         self._finish()
@@ -119,33 +135,57 @@ class Standalone:
         import _socket
 
         try:
-            descriptor, _ = listener._accept()  # type: ignore[attr-defined]  # the C socket's accept
+            descriptor, name = listener._accept()  # type: ignore[attr-defined]  # the C socket's accept
         except BlockingIOError:
             return
         except OSError as why:
             if why.errno in SHORT_OF:
-                self.emit(Trouble(None, f"cannot accept a connection: {why.strerror}", "warning"))
-                time.sleep(0.1)  # the connection waits in the backlog; trying at once again would only burn time
+                self._short(why)
             return
         sock = _socket.socket(fileno=descriptor)
-        if len(self.children) >= self.most:
-            self._turn_away(sock)
+        peer, _ = address(name)
+        if not self.limits.admit(peer):
+            sock.close()  # without a word
             return
-        child = os.fork()
+        quiet = self.limits.quiet(peer)
+        try:
+            ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+            child = os.fork()
+        except OSError as why:
+            sock.close()
+            self._short(why)
+            return
         if child == 0:
-            self._child(sock, wanted)
+            self._child(sock, wanted, ours, Teller(theirs, quiet))
         self.children.add(child)
+        self.limits.began(child, peer)
+        self.channels[ours.fileno()] = child, ours
+        self.poll.register(ours.fileno(), select.POLLIN)
+        theirs.close()
         sock.close()
 
-    def _turn_away(self, sock: "_socket.socket") -> None:
-        """Close without a word, and say so in the log, at most once in ten seconds."""
-        sock.close()
-        now = time.monotonic()
-        if not self.full_said or now - self.full_said > 10:
-            self.full_said = now
-            self.emit(Trouble(None, f"sessions limit reached: {self.most} (limits.sessions)", "warning"))
+    def _short(self, why: OSError) -> None:
+        self.limits.throttled("short", f"cannot accept a connection: {why.strerror}")
+        time.sleep(0.1)  # others wait in the backlog; trying at once again would only burn time
 
-    def _child(self, sock: "_socket.socket", wanted: "Listener") -> None:
+    def _hear(self, descriptor: int) -> None:
+        """What a session tells of itself."""
+        import _socket
+
+        child, channel = self.channels[descriptor]
+        try:
+            message = channel.recv(MESSAGE)
+            answer = self.limits.hear(child, message) if message else b""
+            if answer:
+                channel.send(answer, _socket.MSG_DONTWAIT)
+        except OSError:
+            message = b""
+        if not message:
+            self.poll.unregister(descriptor)
+            del self.channels[descriptor]
+            channel.close()
+
+    def _child(self, sock: "_socket.socket", wanted: "Listener", ours: "_socket.socket", teller: Teller) -> None:
         """Be the process of one connection, to the end."""
         status = 70
         try:
@@ -153,14 +193,18 @@ class Standalone:
             os.close(self.waker)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
-            for listener, _ in self.listeners.values():
+            for listener in (ours, *self._sockets()):
                 listener.close()
             sock.setblocking(True)
-            self.converse(SocketStream(sock), wanted)
+            self.converse(SocketStream(sock), teller, wanted)
             status = 0
         finally:
             sys.stderr.flush()
             os._exit(status)
+
+    def _sockets(self) -> "list[_socket.socket]":
+        """All that only the accepting process needs."""
+        return [sock for sock, _ in self.listeners.values()] + [channel for _, channel in self.channels.values()]
 
     def _reap(self) -> None:
         while self.children:
@@ -172,6 +216,7 @@ class Standalone:
             if child == 0:
                 return
             self.children.discard(child)
+            self.limits.ended(child)
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) not in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 self.emit(Trouble(None, f"process {child} of a session ended by signal {os.WTERMSIG(status)}"))
 
@@ -179,8 +224,8 @@ class Standalone:
         """Wait for the sessions under way; a second signal does not."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        for listener, _ in self.listeners.values():
-            listener.close()
+        for listener in self._sockets():
+            listener.close()  # sessions that would still tell something hear that nobody counts any more
         if self.children:
             self.emit(Note(None, f"stopping; {len(self.children)} sessions go on to their end"))
         while self.children:

@@ -4,6 +4,7 @@ from qpopper_py import events
 from qpopper_py.errors import Refused
 from qpopper_py.protocol.reply import SILENCE, Reply
 from qpopper_py.protocol.request import plain
+from qpopper_py.session.language import must_be_utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 def user(session: "Session", words: "list[bytes]") -> Reply:
     """The same reply for every name: USER tells nobody who has an account."""
+    must_be_utf8(session, words[0])
     _refuse_cleartext(session, words[0])
-    session.name = words[0]
-    session.user = plain(words[0])
+    _name(session, words[0])
     return Reply(session.dialect.say("user", user=session.user))
 
 
@@ -38,14 +39,15 @@ def _refuse_cleartext(session: "Session", name: bytes) -> None:
 
 def pass_(session: "Session", words: "list[bytes]") -> Reply:
     """PASS's argument is the whole rest of the line, blanks and all."""
+    must_be_utf8(session, words[0])
     outcome = session.gate.check(session.name, words[0], session.facts)
     return decide(session, "PASS", outcome)
 
 
 def apop(session: "Session", words: "list[bytes]") -> Reply:
     """APOP name digest; without a stamp in the greeting there is nothing to digest, so nobody passes."""
-    session.name = words[0]
-    session.user = plain(words[0])
+    must_be_utf8(session, words[0])
+    _name(session, words[0])
     outcome = session.gate.begin("APOP", session.facts).step(b" ".join(words))
     return decide(session, "APOP", outcome)
 
@@ -54,35 +56,48 @@ def quit_(session: "Session", words: "list[bytes]") -> Reply:
     return Reply(session.dialect.say("signing_off", host=session.host))
 
 
+def _name(session: "Session", name: bytes) -> None:
+    """Whoever is about to log in; no log may have the name before it is known to be an account's."""
+    session.name = name
+    session.user = plain(name)
+    session.alias = session.user if session.settings.log_unknown_names == "shown" else ""
+
+
 def decide(session: "Session", mechanism: str, outcome: "Account | Challenge | Denied") -> Reply:
-    """Let the client in, silently, or refuse at the moment that every refusal has."""
+    """Let the client in, silently, or refuse; both at the moment that whoever guesses would hear either."""
     from qpopper_py.auth.account import Account
     from qpopper_py.auth.gate import Denied
 
     if isinstance(outcome, Account):
+        if outcome.wait:
+            wait_for_the_moment(session, outcome.wait)
         session.account = outcome
         session.mechanism = mechanism
         session.user = outcome.user
         return SILENCE
-    temporary = isinstance(outcome, Denied) and outcome.temporary
-    why = outcome.why if isinstance(outcome, Denied) else "the exchange was not finished"
-    session.emit(events.LoginRefused(session.facts, session.user, mechanism, why, temporary))
-    _wait_for_the_moment(session)
+    denied = outcome if isinstance(outcome, Denied) else Denied(session.user, "the exchange was not finished")
+    session.alias = denied.alias or session.user
+    session.emit(events.LoginRefused(session.facts, session.alias, mechanism, denied.why, denied.temporary))
+    wait_for_the_moment(session, denied.wait)
     session.failures += 1
     if session.failures == session.settings.auth_max_failures:
         session.closing.how = "refused"
         session.hang_up()
-    if temporary:
+    if denied.temporary:
         raise Refused(session.dialect.say("no_login_now"), "SYS/TEMP")
-    raise Refused(session.dialect.say("refused", user=session.user), "AUTH")
+    said, logged = (session.dialect.say("refused", user=name) for name in (session.user, session.alias))
+    raise Refused(said, "AUTH", logged)
 
 
-def _wait_for_the_moment(session: "Session") -> None:
+def wait_for_the_moment(session: "Session", least: float) -> None:
     """A refusal leaves a fixed time after the line came in, or at the next multiple of it.
 
-    The work behind a refusal cannot be made equal for every cause; the moment can.
+    The work behind a refusal cannot be made equal for every cause; the moment can.  ``least``: seconds after the
+    line came in; the gate's word for whoever has been guessing.
     """
     delay = session.settings.auth_refusal_delay
-    if delay:
-        spent = session.clock() - session.asked
-        session.sleep(delay * (int(spent / delay) + 1) - spent)
+    spent = session.clock() - session.asked
+    moment = delay * (int(spent / delay) + 1) if delay else 0
+    left = max(moment, least) - spent
+    if left > 0:
+        session.sleep(left)

@@ -8,7 +8,7 @@ from qpopper_py.auth.credentials import Challenge
 from qpopper_py.errors import Refused
 from qpopper_py.protocol.reply import Reply, challenge, listing
 from qpopper_py.protocol.request import MASK, plain
-from qpopper_py.session.authorization import decide
+from qpopper_py.session.authorization import decide, wait_for_the_moment
 from qpopper_py.session.wire import LineTooLong
 
 TYPE_CHECKING = False
@@ -37,14 +37,19 @@ def list_(session: "Session", words: "list[bytes]") -> Reply:
 def auth(session: "Session", words: "list[bytes]") -> Reply:
     """AUTH mechanism [initial response]."""
     name = plain(words[0]).upper()
-    session.name, session.user = b"", ""
-    if name not in session.gate.mechanisms(session.facts):
+    session.name, session.user, session.alias = b"", "", ""
+    capability(session)
+    if name not in session.offered:
         raise Refused(session.dialect.say("no_mechanism"))
     exchange = session.gate.begin(name, session.facts)
     outcome = _begin(session, exchange, words[1] if len(words) > 1 else None)
     for _ in range(MOST_STEPS):
         if not isinstance(outcome, Challenge):
             return _settle(session, name, outcome)
+        if outcome.refusal is not None:
+            return _refuse(session, name, outcome.refusal, outcome.data)
+        if outcome.wait:
+            wait_for_the_moment(session, outcome.wait)
         outcome = exchange.step(_ask(session, outcome.data))
     raise Refused(session.dialect.say("bad_response"))
 
@@ -67,6 +72,18 @@ def _settle(session: "Session", name: str, outcome: "Account | Denied") -> Reply
     session.name = outcome.user.encode("utf-8", "surrogateescape")
     session.user = plain(session.name)
     return decide(session, name, outcome)
+
+
+def _refuse(session: "Session", name: str, refusal: "Denied", words: bytes) -> Reply:
+    """The refusal, whose moment is that of ``words``: the client answers them, whatever, and is told -ERR at once."""
+    try:
+        return _settle(session, name, refusal)
+    except Refused:
+        try:
+            _ask(session, words)
+        except Refused:
+            pass  # cancelled, which is an answer too
+        raise
 
 
 def _ask(session: "Session", data: bytes) -> bytes:

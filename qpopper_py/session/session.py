@@ -21,11 +21,11 @@ from qpopper_py.errors import (
     TimedOut,
 )
 from qpopper_py.protocol import reply
-from qpopper_py.protocol.request import Request, parse, safe
+from qpopper_py.protocol.request import Request, bare, parse, safe
 from qpopper_py.session import table
 from qpopper_py.session.maildrop import Maildrop
 from qpopper_py.session.update import Update
-from qpopper_py.session.wire import LineTooLong
+from qpopper_py.session.wire import NEVER, LineTooLong
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from qpopper_py.session.wire import Wire
     from qpopper_py.settings import Settings
     from qpopper_py.store.base import Store
+
+
+LOGGED_REFUSALS = 20  # records of a session's refused commands; of those that follow only the number is told
 
 
 class Session:
@@ -77,10 +80,13 @@ class Session:
         self.host = facts.host
         self.name = b""  # as the client gave it to USER
         self.user = ""  # the same, fit for a reply; the account's once logged in
+        self.alias = ""  # what the log may call whoever has not logged in
         self.account: Account | None = None
         self.mechanism = ""
         self.offered: tuple[str, ...] = ()  # SASL mechanisms, as last announced
+        self.utf8 = False  # the client said UTF8 (RFC 6856)
         self.failures = 0
+        self.refused = 0  # commands answered -ERR
         self.heard = ""  # the safe form of the present line
         self.asked = 0.0  # when the present line was received
         self.login_deadline = 0.0
@@ -89,7 +95,7 @@ class Session:
 
     def greeted(self, line: bytes) -> None:
         """The greeting ``line`` was sent; the time to log in runs from here."""
-        self.login_deadline = self.clock() + self.settings.login_timeout
+        self.login_deadline = self.wire.deadline = self.clock() + self.settings.login_timeout
         self.wire.sent += len(line)
         if self.taps:
             self._tell(line)
@@ -112,6 +118,7 @@ class Session:
         ``state``: the user's private folder, empty if there is none.
         """
         try:
+            self.wire.deadline = NEVER
             self.mailer = mailer
             self.update = Update(self.settings, state, self.closing, self.warn)
             if self._open(store):
@@ -128,6 +135,8 @@ class Session:
             self.wire.flush()
         except ConnectionOver:
             pass
+        if self.refused > LOGGED_REFUSALS:
+            self.warn(f"{self.refused - LOGGED_REFUSALS} more commands were refused in this session")
         self.closing.user = self.account.user if self.account else ""
         self.closing.sent_octets = self.wire.sent
         for tap in self.taps:
@@ -200,6 +209,8 @@ class Session:
             self.heard = safe(request, row.secret if row else None, row is not None)
             for tap in self.taps:
                 tap.received(self.facts, self.user, self.heard)
+            if row and row.named and self.settings.log_unknown_names == "hidden":
+                self.heard = bare(self.heard)
             if row is None:
                 self._err(Refused(self.dialect.say("unknown", verb=request.verb)))
             else:
@@ -288,8 +299,11 @@ class Session:
 
     def _err(self, why: Refused) -> None:
         self.say(reply.status(False, why.text, why.code))
-        user = self.account.user if self.account else self.user
-        text = f"[{why.code}] {why.text}" if why.code else why.text
+        self.refused += 1
+        if self.refused > LOGGED_REFUSALS:
+            return
+        user = self.account.user if self.account else self.alias
+        text = f"[{why.code}] {why.logged}" if why.code else why.logged
         self.emit(events.CommandFailed(self.facts, user, self.heard, text))
 
     def say(self, line: bytes) -> None:

@@ -32,7 +32,7 @@ def stls(session: "Session", words: "list[bytes]") -> Reply:
     session.say(status(True, session.dialect.say("stls")))
     session.wire.flush()
     session.wire.restart(begin())
-    session.name, session.user = b"", ""
+    session.name, session.user, session.alias, session.utf8 = b"", "", "", False
     tls = session.facts.tls
     assert tls
     session.emit(events.Note(session.facts, f"{tls.version} with {tls.cipher}", "debug"))

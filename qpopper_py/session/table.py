@@ -1,15 +1,16 @@
-"""The whole protocol on one page (RFC 1939, RFC 2449, UCB popper's XTND).
+"""The whole protocol on one page (RFC 1939, RFC 2449, RFC 6856, UCB popper's XTND).
 
 A row: verb; states it is valid in; least and most arguments (most None: the rest of the line, as one); handler;
 the state after success and after failure (empty: the same); how many words of it a log may show before the
 secret ones (None: all); the CAPA line it stands for, or what makes it; whether its line may be as long as
-limits.sasl.  A verb of two words is an XTND subcommand; one may have rows for different numbers of arguments.
-A verb in another state is an unknown command, as popper has it.
+limits.sasl; whether the log must not have its words, because one names a user.  A verb of two words is an XTND
+subcommand; one may have rows for different numbers of arguments.  A verb in another state is an unknown command, as
+popper has it.
 """
 
 from qpopper_py.protocol.request import Request, plain
 from qpopper_py.session import authorization as auth
-from qpopper_py.session import capability, sasl, starttls, transaction, xtnd
+from qpopper_py.session import capability, language, sasl, starttls, transaction, xtnd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,12 +31,25 @@ OVER = "over"
 
 BEFORE = (AUTHORIZATION, USER_GIVEN)
 AFTER = (TRANSACTION,)
+ANYWHERE = (*BEFORE, *AFTER)
 
 
 class Row:
     """One line of TABLE."""
 
-    __slots__ = ("capa", "handler", "least", "long", "most", "on_failure", "on_success", "secret", "states", "verb")
+    __slots__ = (
+        "capa",
+        "handler",
+        "least",
+        "long",
+        "most",
+        "named",
+        "on_failure",
+        "on_success",
+        "secret",
+        "states",
+        "verb",
+    )
 
     def __init__(
         self,
@@ -49,6 +63,7 @@ class Row:
         secret: int | None = None,
         capa: "str | Callable[[Session], str]" = "",
         long: bool = False,
+        named: bool = False,
     ) -> None:
         self.verb = verb
         self.states = states
@@ -60,6 +75,7 @@ class Row:
         self.secret = secret
         self.capa = capa
         self.long = long
+        self.named = named
 
     def takes(self, words: int) -> bool:
         return self.least <= words and (self.most is None or words <= self.most)
@@ -68,12 +84,14 @@ class Row:
 # fmt: off
 TABLE = (
     #   verb         states        least most  handler             success        failure        secret    CAPA
-    Row("user",      BEFORE,        1, 1,    auth.user,           USER_GIVEN,                  capa=auth.capability),
+    Row("user",      BEFORE,        1, 1,    auth.user,           USER_GIVEN,     named=True,  capa=auth.capability),
     Row("pass",      (USER_GIVEN,), 1, None, auth.pass_,          TRANSACTION,   AUTHORIZATION, secret=0),
-    Row("apop",      BEFORE,        2, 2,    auth.apop,           TRANSACTION,   AUTHORIZATION, secret=1),
+    Row("apop",      BEFORE,        2, 2,    auth.apop,           TRANSACTION,   AUTHORIZATION, secret=1,  named=True),
     Row("auth",      BEFORE,        0, 0,    sasl.list_,                                       capa=sasl.capability),
     Row("auth",      BEFORE,        1, 2,    sasl.auth,           TRANSACTION,   AUTHORIZATION, secret=1,  long=True),
     Row("stls",      BEFORE,        0, 0,    starttls.stls,       AUTHORIZATION,              capa=starttls.capability),
+    Row("utf8",      BEFORE,        0, 0,    language.utf8,                                           capa="UTF8 USER"),
+    Row("lang",      ANYWHERE,      0, 1,    language.lang,                                                capa="LANG"),
     Row("capa",      BEFORE,        0, 0,    capability.capa),
     Row("quit",      BEFORE,        0, 0,    auth.quit_,          OVER,          OVER),
     Row("stat",      AFTER,         0, 0,    transaction.stat),

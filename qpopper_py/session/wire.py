@@ -1,7 +1,8 @@
 """The connection: lines in under a deadline, replies out, and nothing else.
 
 Timeouts live here and nowhere else.  A line is waited for as a whole, so a client that sends an octet a minute
-outwits no deadline; a write fails only when the client accepts nothing at all for the time allowed.
+outwits no deadline; a write fails only when the client accepts nothing at all for the time allowed, or when it must
+wait beyond ``deadline``, which is the end of the time to log in: nor does one outwit it that takes an octet a minute.
 Replies to pipelined commands are gathered into one send (RFC 2449 section 6.6); nothing waits while the
 client does.
 """
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 GATHER = 64 << 10  # octets of replies that are gathered before they are sent all the same
 PIECE = 64 << 10
+NEVER = float("inf")
 
 
 class LineTooLong(QpopperError):
@@ -39,6 +41,7 @@ class Wire:
         self.limit = limit
         self.transfer_timeout = transfer_timeout
         self.clock = clock
+        self.deadline = NEVER  # for all that is sent
         self.unread = bytearray()
         self.unsent: list[bytes] = []
         self.pending = 0  # octets in unsent
@@ -66,7 +69,7 @@ class Wire:
                 self._drop_line(deadline)
                 raise LineTooLong
             searched = len(self.unread)
-            self._fill(deadline)
+            deadline = self._fill(deadline)
 
     def _drop_line(self, deadline: float) -> None:
         """Throw away the rest of a line, in bounded memory, however long it is."""
@@ -76,21 +79,26 @@ class Wire:
                 del self.unread[: end + 1]
                 return
             self.unread.clear()
-            self._fill(deadline)
+            deadline = self._fill(deadline)
 
-    def _fill(self, deadline: float) -> None:
-        self.flush()
+    def _fill(self, deadline: float) -> float:
+        """Wait for more; ``deadline``, later by the time that the client took for earlier replies."""
+        if self.unsent:
+            before = self.clock()
+            self.flush()
+            deadline = min(deadline + self.clock() - before, self.deadline)
         if not self.stream.pending():
             self._wait(self.stream.reader, select.POLLIN, deadline)
         try:
             data = self.stream.receive(PIECE)
         except BlockingIOError:
-            return  # not yet: a record of TLS in pieces
+            return deadline  # not yet: a record of TLS in pieces
         except OSError as why:
             raise PeerGone(str(why)) from None
         if not data:
             raise PeerGone("the client closed the connection")
         self.unread += data
+        return deadline
 
     def _wait(self, descriptor: int, what: int, deadline: float) -> None:
         poll = select.poll()
@@ -137,6 +145,7 @@ class Wire:
                 self.sent += done
                 continue
             try:
-                self._wait(self.stream.writer, select.POLLOUT, self.clock() + self.transfer_timeout)
+                until = min(self.clock() + self.transfer_timeout, self.deadline)
+                self._wait(self.stream.writer, select.POLLOUT, until)
             except TimedOut:
                 raise TimedOut("the client accepted nothing of a transfer for too long") from None

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from qpopper_py.session.mailer import Draft
     from qpopper_py.session.session import Session
 
+SLOWEST = 100  # octets a second of a submitted message: less than a modem of 1200 baud, more than a line a minute
 MESSAGE_LINE = 1 << 20  # longest line of a submitted message; a mailer's own limit is far below
 
 
@@ -57,16 +58,22 @@ def xmit(session: "Session", words: "list[bytes]") -> Reply:
 
 
 def _take(session: "Session", draft: "Draft") -> bool:
-    """Read the message up to its dot line into ``draft``; False if it is larger than allowed."""
-    fits = True
+    """Read the message up to its dot line into ``draft``; False if it is larger than allowed.
+
+    A line must come within the time for a command, and all of it as fast as SLOWEST beyond that time once.
+    """
+    fits, octets, patience = True, 0, session.settings.timeout
+    began = session.clock()
     while True:
+        deadline = min(session.clock(), began + octets / SLOWEST) + patience
         try:
-            line = session.wire.line(session.clock() + session.settings.timeout, MESSAGE_LINE)
+            line = session.wire.line(deadline, MESSAGE_LINE)
         except LineTooLong:
             fits = False
             continue
         if line == b".":
             return fits and not draft.too_large
         text = unstuffed(line) + b"\n"
+        octets += len(text)
         session.heard_body(text)
         draft.write(text)

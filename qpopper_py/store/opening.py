@@ -6,7 +6,6 @@ decides: a folder that holds cur, new and tmp is a Maildir, everything else is f
 
 import os
 
-from qpopper_py.errors import MaildropUnusable
 from qpopper_py.store.base import Store
 from qpopper_py.store.lock import MaildropLock
 from qpopper_py.store.mbox.from_line import rule
@@ -18,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from qpopper_py.errors import MaildropError
     from qpopper_py.settings import Settings
     from qpopper_py.store.base import Entry
     from qpopper_py.store.dotlock import DotlockHelper
@@ -64,13 +64,13 @@ def open_store(
 
 
 class NoStore(Store):
-    """What stands for a maildrop that cannot even be named: its scan says why."""
+    """What stands for a maildrop that is not even opened: its scan says why."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: "MaildropError") -> None:
         self.why = why
 
     def scan(self) -> "Sequence[Entry]":
-        raise MaildropUnusable(self.why)
+        raise self.why
 
     def close(self) -> None:
         """Nothing was opened."""

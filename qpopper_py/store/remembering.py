@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from qpopper_py.store.base import Entry
+    from qpopper_py.store.base import Entries, Entry
     from qpopper_py.store.mbox.uids import Assignment
 
 
@@ -26,7 +26,7 @@ class Remembering(Store):
         self.state = state
         self.report = report
         self.terms = terms
-        self._entries: list[Entry] = []
+        self._entries: Sequence[Entry] | Entries = []
         self._gone: frozenset[int] = frozenset()
         self._assignment: Assignment | None = None
         self._record = terms.record(state, name, report)
@@ -44,8 +44,12 @@ class Remembering(Store):
     def uids(self) -> "Sequence[str]":
         return self._assigned().uids
 
+    def _seen_by_others(self) -> "set[int]":
+        """Messages that the maildrop itself says were read."""
+        return {index for index, entry in enumerate(self._entries) if entry.seen}
+
     def retrieved(self) -> "set[int]":
-        found = {index for index, entry in enumerate(self._entries) if entry.seen}
+        found = self._seen_by_others()
         known = set(self._last.load())
         if known and len(self._gone) < len(self._entries):
             found.update(index for index, uid in enumerate(self.uids()) if uid in known)

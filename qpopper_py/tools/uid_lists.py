@@ -57,6 +57,11 @@ def rendered(form: str, default: str, number: int, validity: int) -> str:
     return make(number, validity)
 
 
+def is_number(word: str) -> bool:
+    """Digits that int() takes: those of other scripts it takes in part, and no more than 4300."""
+    return word.isascii() and word.isdigit() and len(word) < 20
+
+
 def text_lines(data: bytes) -> list[str]:
     return [line.removesuffix("\r") for line in data.decode("utf-8", "surrogateescape").split("\n")]
 
@@ -66,16 +71,16 @@ def dovecot(data: bytes, form: str) -> UidList:
     head, *lines = text_lines(data)
     words = head.split()
     fields = {word[:1]: word[1:] for word in words[1:]}
-    if words[:1] == ["3"] and fields.get("V", "").isdigit() and fields.get("N", "").isdigit():
+    if words[:1] == ["3"] and is_number(fields.get("V", "")) and is_number(fields.get("N", "")):
         validity, after = int(fields["V"]), int(fields["N"])
-    elif words[:1] == ["1"] and len(words) == 3 and all(word.isdigit() for word in words):
+    elif words[:1] == ["1"] and len(words) == 3 and all(map(is_number, words)):
         validity, after = int(words[1]), int(words[2])
     else:
         raise QpopperError(f"no dovecot-uidlist that is known: it begins with {head[:60]!r}")
     given = []
     for line in lines:
         number, _, rest = line.partition(" ")
-        if not number.isdigit():
+        if not is_number(number):
             continue
         extra, colon, name = rest.partition(":") if words[0] == "3" else ("", ":", rest)
         if not colon:
@@ -92,20 +97,20 @@ def base_name(name: str) -> str:
 
 def size_of(known: str, name: str) -> int:
     """The size in CRLF form that a list or a Maildir file's name tells; -1 if neither does."""
-    found = re.search(r",W=(\d+)", name)
+    found = re.search(r"(?a),W=(\d+)", name)
     text = known or (found[1] if found else "")
-    return int(text) if text.isdigit() else -1
+    return int(text) if is_number(text) else -1
 
 
 def courier(data: bytes, _form: str) -> UidList:
     """courierpop3dsizelist: ``/3 <next> <validity>``, ``<file> <octets> <number>:<validity>[:<utf8>]``; 2 is alike."""
     head, *lines = text_lines(data)
     words = head.removeprefix("/").split()
-    if not head.startswith("/") or words[:1] not in (["2"], ["3"]) or not all(word.isdigit() for word in words):
+    if not head.startswith("/") or words[:1] not in (["2"], ["3"]) or len(words) < 2 or not all(map(is_number, words)):
         raise QpopperError(f"no courierpop3dsizelist of version 2 or 3: it begins with {head[:60]!r}")
     given = []
     for line in filter(None, lines):
-        found = re.fullmatch(r"(.+) (\d+) (\d+):(\d+)(?::\d+)?", line)
+        found = re.fullmatch(r"(?a)(.+) (\d{1,19}) (\d{1,19}):(\d{1,19})(?::\d+)?", line)
         if found is None:
             raise QpopperError(f"courierpop3dsizelist: damaged at the line {line[:60]!r}")
         name, octets, number, validity = base_name(found[1]), int(found[2]), int(found[3]), int(found[4])
@@ -153,12 +158,12 @@ def listing(data: bytes, _form: str) -> UidList:
     parts: list[dict[int, str]] = [{}]
     for line in text_lines(data):
         words = line.split()
-        if line.strip() == "." or (len(words) == 2 and words[0].isdigit() and int(words[0]) in parts[-1]):
+        if line.strip() == "." or (len(words) == 2 and is_number(words[0]) and int(words[0]) in parts[-1]):
             parts.append({})
-        if len(words) == 2 and words[0].isdigit():
+        if len(words) == 2 and is_number(words[0]):
             parts[-1][int(words[0])] = words[1]
     parts = [part for part in parts if part]
-    sizes = [part for part in parts if all(word.isdigit() for word in part.values())]
+    sizes = [part for part in parts if all(map(is_number, part.values()))]
     uids = [part for part in parts if part not in sizes]
     if not uids and len(sizes) == 1:
         uids, sizes = sizes, []

@@ -142,14 +142,22 @@ $pop->quit or die "no quit: " . $pop->message;
 
 
 class Curl(Client):
-    """curl: a URL for each message, all in one connection.  It writes what comes over the wire."""
+    """curl: a URL for each message, all in one connection.  It writes what comes over the wire.
+
+    ``auth``: its word for how to log in; empty: its own choice.  ``bearer``: the secret is a token.
+    """
 
     needs = ("curl",)
+    auth = ""
+    bearer = False
 
     def run(self, server: Server, user: str, secret: str, apop: bool, delete: bool) -> None:
         url = f"pop3://{server.host}:{server.port}/"
         login = f'user = "{user}:{secret}"\nsilent\nshow-error\nfail\nmax-time = {PATIENCE}\n'
-        login += 'login-options = "AUTH=+APOP"\n' if apop else ""
+        if self.bearer:
+            login = login.replace(f":{secret}", "") + f'oauth2-bearer = "{secret}"\n'
+        if apop or self.auth:
+            login += f'login-options = "AUTH={"+APOP" if apop else self.auth}"\n'
         base = self.file("base", login)
         scan = self.call("curl", "--config", base, url)
         numbers = [line.split()[0] for line in scan.splitlines() if line]
@@ -165,10 +173,11 @@ class Curl(Client):
 
 
 class Mpop(Client):
-    """mpop.  Allowance: ``received_header off`` keeps its own header away."""
+    """mpop.  Allowance: ``received_header off`` keeps its own header away.  ``auth``: its word for how to log in."""
 
     needs = ("mpop",)
     remembers = True
+    auth = "user"
 
     def run(self, server: Server, user: str, secret: str, apop: bool, delete: bool) -> None:
         lines = [
@@ -178,7 +187,7 @@ class Mpop(Client):
             "tls off",
             f"user {user}",
             f'password "{secret}"',
-            f"auth {'apop' if apop else 'user'}",
+            f"auth {'apop' if apop else self.auth}",
             f"keep {'off' if delete else 'on'}",
             "received_header off",
             f"uidls_file {self.home}/uidls",
@@ -239,12 +248,13 @@ class Fetchmail(Client):
 
     needs = ("fetchmail",)
     fresh = "fetchall"
+    auth = "any"  # its word for how to log in
 
     def run(self, server: Server, user: str, secret: str, apop: bool, delete: bool) -> None:
         text = f"""set invisible
 set no bouncemail
 poll {server.host} service {server.port} protocol {"APOP" if apop else "POP3"} timeout {PATIENCE} no dns no uidl
-  bad-header accept
+  auth {self.auth} bad-header accept
   user "{user}" password "{secret}" {"no keep" if delete else "keep"} {self.fresh}
   no rewrite no mimedecode pass8bits no stripcr sslproto ""
   mda "{self.deliver} {self.inbox}"
@@ -273,13 +283,14 @@ class Mutt(Client):
     """
 
     needs = ("mutt",)
+    auth = "user"  # its word for how to log in
 
     def run(self, server: Server, user: str, secret: str, apop: bool, delete: bool) -> None:
         keys = f"<tag-pattern>~A<enter><tag-prefix><pipe-message>{self.deliver} {self.inbox}<enter>"
         if delete:
             keys += "<delete-pattern>~A<enter>"
         lines = [
-            f'set pop_user="{user}" pop_pass="{secret}" pop_authenticators="{"apop" if apop else "user"}"',
+            f'set pop_user="{user}" pop_pass="{secret}" pop_authenticators="{"apop" if apop else self.auth}"',
             'set pipe_decode=no pipe_split=yes pipe_sep="" wait_key=no delete=yes quit=yes move=no confirmappend=no',
             f'set ssl_starttls=no ssl_force_tls=no pop_reconnect=no folder="{self.home}" record="" header_cache=""',
             "set charset=utf-8 auto_tag=no timeout=1 sleep_time=0",

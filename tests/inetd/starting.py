@@ -22,6 +22,7 @@ import pytest
 
 from tests.accounts import change, forget
 from tests.conftest import require_program
+from tests.guard import GUARD
 from tests.harness import (
     PASSWORD,
     PATIENCE,
@@ -113,6 +114,7 @@ class Syslog:
 
     def collect(self) -> None:
         while data := self.sock.recv(65536):
+            GUARD.saw("the system's log", data)
             with self.news:
                 self.lines.append(data.decode("utf-8", "backslashreplace"))
                 self.news.notify_all()
@@ -242,6 +244,7 @@ def new_house(prefix: Path) -> Iterator[House]:
                 yield House(prefix, folder, user, log)
         finally:
             log.close()
+            GUARD.look_into(folder, but=("spool", "dev", "auth", "keys", "home"))
 
 
 class Serving:
@@ -272,6 +275,7 @@ class Serving:
             with contextlib.suppress(OSError):
                 if b"pop3d" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     found.append(pid)
+        GUARD.processes(found)
         return found
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import poplib
+import re
+import stat
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -185,3 +188,23 @@ def test_no_secret_reaches_the_command_line_of_any_process(house: House) -> None
         assert line.ask("QUIT").startswith(b"+OK")
     assert b"pop3d" in known
     assert PASSWORD.encode() not in known
+
+
+def test_under_inetd_refused_logins_are_counted_together_in_a_file_of_roots(house: House) -> None:
+    """Each connection is a program of its own there; the second waits for what the first did."""
+    house.user.fill(THREE)
+    house.configure('guess.trusted = []\nguess.delay = 1\nauth.refusal_delay = 0\nauth.sources = ["mailauth", "unix"]')
+    with house.serving() as serving:
+        with serving.dialogue() as line:
+            assert line.login("nobody-of-that-name", "a wrong password").startswith(b"-ERR [AUTH]")
+        with serving.dialogue() as line:
+            assert line.line().startswith(b"+OK")
+            line.ask(f"USER {house.user.name}")
+            began = time.monotonic()
+            assert line.ask(f"PASS {PASSWORD}").startswith(b"+OK")
+            assert time.monotonic() - began >= 1
+            assert line.ask("QUIT").startswith(b"+OK")
+    found = (house.state / "guesses").stat()
+    assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (0, 0o600)
+    assert "nobody-of-that-name" not in house.log.text
+    assert re.search(r"Failed attempted login to \(unknown:[0-9a-f]{8}\) from", house.log.text)

@@ -25,6 +25,7 @@ NAMES = [
     "x\u2028from host (a) 1.2.3.4: no",
     "x" * 5000 + " from host (a) 1.2.3.4: no",
     "1.2.3.4",
+    "(unknown:0a1b2c3d)",  # pop3d(8): a name that is no account
     "",
 ]
 ADDRESSES = ["192.0.2.7", "2001:db8::7"]

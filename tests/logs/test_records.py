@@ -197,3 +197,20 @@ def test_whatever_a_client_sends_a_record_is_one_bounded_printable_line_with_the
 def test_the_statistics_record_has_five_fields_whatever_the_user_is_called(user: str) -> None:
     for text in lines(events.SessionClosed(FACTS, user, "quit", 1, 2, 3, 4), True)[2:]:
         assert re.fullmatch(r"Stats: \S+ 1 2 3 4 session=S1", text)
+
+
+def test_of_a_quiet_connection_nothing_is_told_but_refused_logins_and_errors() -> None:
+    """Each of the others could be thousands a second; fail2ban needs these."""
+    facts = Facts("s-1", "192.0.2.1", 1025, quiet=True)
+    for event in (
+        events.SessionStarted(facts),
+        events.SessionClosed(facts, how="hangup"),
+        events.CommandFailed(facts, "", "foo", "no"),
+        events.Trouble(facts, "refused connect", "warning"),
+        events.Note(facts, "hangup", "debug"),
+    ):
+        assert records(event, True, True) == []
+    assert records(events.LoginRefused(facts, "alice", "PASS", "wrong password"), False, False)
+    assert records(events.Trouble(facts, "disk broken"), False, False)
+    facts.quiet = False
+    assert records(events.SessionStarted(facts), False, False)

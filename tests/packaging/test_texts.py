@@ -17,10 +17,17 @@ def test_the_top_of_the_changelog_is_this_version() -> None:
 
 
 def test_setup_py_asks_for_the_libraries_that_the_program_asks_for() -> None:
-    wanted = []
+    wanted: list[str] = []
     for node in ast.walk(ast.parse((TREE / "setup.py").read_text("utf-8"))):
         if isinstance(node, ast.keyword) and node.arg == "install_requires":
-            wanted = ast.literal_eval(node.value)
+            wanted += ast.literal_eval(node.value)
+        if isinstance(node, ast.keyword) and node.arg == "extras_require":
+            wanted += [
+                pip
+                for extra, pips in ast.literal_eval(node.value).items()
+                if extra not in ("test", "fuzz")
+                for pip in pips
+            ]
     assert sorted(wanted) == sorted(pip for pip, _, _ in LIBRARIES.values())
 
 

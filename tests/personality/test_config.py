@@ -123,6 +123,9 @@ def test_an_empty_file_sets_nothing() -> None:
         ("spool = /var/mail", "F: is not TOML: Invalid value (at line 1, column 9)"),
         ("timeout = 5\ntimeout = 6", "F: is not TOML: Cannot overwrite a value"),
         ("x = " + "[" * 100_000, "F: is nested too deeply"),
+        (".".join("a" * 4000) + " = 1", "F: is nested too deeply"),
+        ("timeout = " + "9" * 5000, "F: is not TOML: "),
+        ("timeout = 0x" + "f" * 5000, "F line 1: timeout = a number too long to be shown is"),
     ],
 )
 def test_what_is_wrong_is_named_with_file_and_line(text: str, words: str) -> None:

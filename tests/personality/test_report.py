@@ -203,6 +203,8 @@ def test_an_error_names_the_setting_and_what_is_wrong(
         ({"timeout": 30}, "timeout: 30 s is less than the 600 s that RFC 1939 asks for"),
         ({"sendmail": "/nonexistent"}, "XTND XMIT is refused: install a mailer, or say xmit = off"),
         ({"state_dir": ""}, "state_dir: it is empty"),
+        ({"state_dir": ""}, "guess: refused logins are counted in state_dir"),
+        ({"login_timeout": 30}, "guess.largest: 30 s is not less than login_timeout, 30 s"),
         ({"trace__users": "alice"}, "trace: there is no trace.file"),
         ({"uidl": "popa3d"}, "uidl: popa3d, but where messages begin is not popa3d's rule"),
         ({"uidl": "cyrus", "state_dir": ""}, "uidl: cyrus needs a state_dir"),

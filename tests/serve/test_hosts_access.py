@@ -177,7 +177,8 @@ def test_a_net_of_no_bits_is_every_ipv4_address(ask: Asking) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "in_"), [("spawn /bin/true", True), ("twist /bin/echo no", False), ("nice 5: deny", False)]
+    ("option", "in_"),
+    [("spawn /bin/true", True), ("twist /bin/echo no", False), ("aclexec /bin/true", False), ("nice 5: deny", False)],
 )
 def test_an_option_that_we_do_not_carry_out_is_said(ask: Asking, option: str, in_: bool) -> None:
     ask.allow.write_text(f"pop3d: ALL: {option}\n")
@@ -185,6 +186,27 @@ def test_an_option_that_we_do_not_carry_out_is_said(ask: Asking, option: str, in
     assert ask.by_ourselves(V4) is in_
     assert option.split()[0] in ask.warned[0]
     assert "libwrap0" in ask.warned[0]
+
+
+@pytest.mark.parametrize("option", ["=", "denny", "= allow"])
+def test_what_is_no_option_lets_nobody_in(ask: Asking, option: str) -> None:
+    """As libwrap, which refuses where a table is wrong."""
+    assert not ask(f"pop3d: ALL: {option}\n", "")
+    assert ask.warned
+
+
+def test_files_of_patterns_that_name_one_another_let_nobody_in(tmp_path: Path) -> None:
+    """libwrap reads them until its stack is full."""
+    files = [tmp_path / "one", tmp_path / "other"]
+    for file, other in zip(files, files[::-1], strict=True):
+        file.write_text(f"{other}\n")
+    allow = tmp_path / "hosts.allow"
+    allow.write_text(f"pop3d: {files[0]}\n")
+    events: list[Event] = []
+    assert not hosts_access.by_ourselves(V4, "pop3d", str(allow), "", events.append)
+    (event,) = events
+    assert isinstance(event, Trouble)
+    assert str(tmp_path) in event.what
 
 
 def words(*texts: str) -> st.SearchStrategy[str]:

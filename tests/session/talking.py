@@ -59,6 +59,13 @@ class FakeLogin(FakePlain):
         return self.gate.check(self.user, data, None)
 
 
+class FakeBearer(FakePlain):
+    """Refuses, and says so in words first, as OAUTHBEARER does."""
+
+    def step(self, data):
+        return Challenge(b"{}", Denied("mrose", "expired")) if data else Challenge(b"")
+
+
 class FakeEndless(FakePlain):
     """Is never satisfied."""
 
@@ -84,7 +91,13 @@ class FakeGate:
         return self.account if (user, password) == (b"mrose", b"secret") else Denied("mrose", "wrong password")
 
     def begin(self, mechanism, facts):
-        kinds = {"APOP": FakeExchange, "PLAIN": FakePlain, "LOGIN": FakeLogin, "X-ENDLESS": FakeEndless}
+        kinds = {
+            "APOP": FakeExchange,
+            "PLAIN": FakePlain,
+            "LOGIN": FakeLogin,
+            "X-ENDLESS": FakeEndless,
+            "BEARER": FakeBearer,
+        }
         return kinds[mechanism](self)
 
     def mechanisms(self, facts):
@@ -171,6 +184,7 @@ class Talk:
         host=HOST,
         state="",
         silent=False,
+        stream=SocketStream,
     ):
         self.store = store or FakeStore()
         self.gate = gate or FakeGate()
@@ -185,7 +199,7 @@ class Talk:
         values = {"auth.refusal_delay": 2, **(settings or {})}
         self.settings = Settings([("test", values)])
         facts = Facts("s-1", "192.0.2.1", 1025, host=host, stamp=stamp)
-        stream = SocketStream(theirs)
+        stream = stream(theirs)
         keywords = {"clock": clock} if clock else {}
         wire = Wire(stream, self.settings.limits_line, 5, **keywords)
         self.session = Session(

@@ -1,8 +1,12 @@
 """The AUTHORIZATION state: RFC 1939 sections 4 and 7, popper's wording."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from qpopper_py.auth.account import Account, Denied
 from qpopper_py.events import LoginRefused, SessionClosed
+from qpopper_py.logs.records import records
 from tests.session.talking import STAMP, FakeGate, Talk, talk
 
 REFUSED = b'-ERR [AUTH] Password supplied for "mrose" is incorrect.'
@@ -69,6 +73,71 @@ def test_a_refusal_leaves_at_the_next_multiple_of_the_delay_whatever_the_work(sp
 
     done = Talk(b"USER mrose\r\nPASS wrong\r\nQUIT\r\n", gate=SlowGate(), clock=clock)
     assert done.slept == [pytest.approx(slept)]
+
+
+class Waiting(FakeGate):
+    """A gate whose verdicts wait, as those on whoever has been guessing do."""
+
+    wait = 7.0
+
+    def check(self, user, password, facts):
+        verdict = super().check(user, password, facts)
+        verdict.wait = self.wait
+        return verdict
+
+
+@pytest.mark.parametrize("password", [b"secret", b"wrong"])
+def test_whoever_has_been_guessing_waits_as_long_for_either_answer(password):
+    account = Account("mrose", 1000, 1000, "/home/mrose", "", True, "unix")
+    gate = Waiting()
+    gate.account = account
+    done = Talk(b"USER mrose\r\nPASS " + password + b"\r\nQUIT\r\n", gate=gate, clock=lambda: 100.0)
+    assert done.slept == [7.0]
+
+
+def test_a_refusal_never_leaves_before_its_fixed_moment():
+    gate = Waiting()
+    gate.wait = 1.0
+    done = Talk(b"USER mrose\r\nPASS wrong\r\nQUIT\r\n", gate=gate, clock=lambda: 100.0)
+    assert done.slept == [2.0]
+
+
+class Stranger(FakeGate):
+    """Refuses everybody as no account."""
+
+    def check(self, user, password, facts):
+        denied = Denied(user.decode(), "unknown user")
+        denied.alias = "(unknown:0a1b2c3d)"
+        return denied
+
+    def begin(self, mechanism, facts):
+        return SimpleNamespace(step=lambda data: self.check(data.partition(b" ")[0], b"", facts))
+
+
+NOT_A_NAME = (
+    b"USER hush-hush\r\nUSER hush hush-hush\r\nSTAT\r\nPASS x\r\nNOOP\r\nAPOP hush-hush 0\r\nAPOP hush-hush\r\nQUIT\r\n"
+)
+
+
+def test_a_name_that_is_no_account_is_in_no_record_but_in_the_replies():
+    done = Talk(NOT_A_NAME, gate=Stranger())
+    shown = [text for event in done.events for _, text in records(event, True, False)]
+    assert len([text for text in shown if "(unknown:0a1b2c3d)" in text]) >= 4
+    assert [text for text in shown if "hush" in text] == []
+    assert b'-ERR [AUTH] Password supplied for "hush-hush" is incorrect.' in done.lines
+
+
+def test_by_setting_it_is_in_the_log_as_it_came():
+    done = Talk(NOT_A_NAME, gate=FakeGate(), settings={"log.unknown_names": "shown"})
+    shown = [text for event in done.events for _, text in records(event, True, False)]
+    assert [text for text in shown if "Failed attempted login to hush-hush from" in text]
+    assert [text for text in shown if text.startswith("hush-hush at ") and "stat" in text]
+
+
+def test_once_it_is_known_to_be_an_account_it_is_in_the_log():
+    done = Talk(b"USER mrose\r\nPASS wrong\r\nSTAT\r\nQUIT\r\n")
+    shown = [text for event in done.events for _, text in records(event, True, False)]
+    assert [text for text in shown if text.startswith("mrose at ") and "stat" in text]
 
 
 def test_apop_with_the_digest_of_the_rfc_opens_the_maildrop():

@@ -4,6 +4,7 @@ from base64 import b64encode
 
 import pytest
 
+from qpopper_py.auth.credentials import Challenge
 from qpopper_py.events import CommandFailed, LoggedIn, LoginRefused, SessionClosed
 from tests.session.talking import FakeGate, Talk, talk
 
@@ -186,6 +187,31 @@ class TestLongLines:
         assert lines[-1] == BYE
 
 
+class TestRefusalsInWords:
+    """RFC 7628 section 3.2.3: the error is a challenge; whatever the client answers, the login is refused."""
+
+    @pytest.mark.parametrize("answer", [b"AQ==", b"", b"*", b"not base64"])
+    def test_they_are_counted_and_delayed_whatever_the_answer(self, answer):
+        gate = FakeGate()
+        gate.offered = ("BEARER",)
+        done = Talk(b"AUTH BEARER AAAA\r\n" + answer + b"\r\nQUIT\r\n", gate=gate, clock=lambda: 100.0)
+        assert done.lines[1:] == [b"+ e30=", REFUSED, BYE]
+        assert done.slept == [2.0]
+        assert [event.why for event in done.events_of(LoginRefused)] == ["expired"]
+
+    def test_a_client_that_hangs_up_instead_was_counted(self):
+        gate = FakeGate()
+        gate.offered = ("BEARER",)
+        done = Talk(b"AUTH BEARER AAAA\r\n", gate=gate)
+        assert len(done.events_of(LoginRefused)) == 1
+
+    def test_the_third_ends_the_connection_after_its_answer(self):
+        gate = FakeGate()
+        gate.offered = ("BEARER",)
+        done = Talk(b"AUTH BEARER AAAA\r\nAQ==\r\n" * 4, gate=gate)
+        assert done.lines[1:] == [b"+ e30=", REFUSED] * 3
+
+
 class TestSecretsStaySecret:
     @pytest.mark.parametrize(
         "script",
@@ -223,3 +249,26 @@ def vars_of(event):
 def test_a_client_that_leaves_in_mid_exchange_is_a_hangup():
     done = Talk(b"AUTH PLAIN\r\n")
     assert [event.how for event in done.events_of(SessionClosed)] == ["hangup"]
+
+
+def test_a_challenge_that_tells_the_verdict_is_sent_at_its_moment():
+    """Or else whoever guesses would see by it what the refusal waits to tell."""
+
+    class Exchange:
+        told = False
+
+        def step(self, data):
+            if self.told:
+                return FakeGate.account
+            self.told = True
+            challenge = Challenge(b"v=signature")
+            challenge.wait = 7.0
+            return challenge
+
+    class Gate(FakeGate):
+        def begin(self, mechanism, facts):
+            return Exchange()
+
+    done = Talk(b"AUTH PLAIN " + RIGHT + b"\r\n\r\nQUIT\r\n", gate=Gate(), clock=lambda: 100.0)
+    assert done.lines[1:] == [b"+ " + b64encode(b"v=signature"), IN, BYE]
+    assert done.slept == [7.0]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpopper_py.errors import PeerGone, TimedOut
-from qpopper_py.events import SessionClosed
+from qpopper_py.events import CommandFailed, SessionClosed, Trouble
 from qpopper_py.privilege import SocketStream
 from qpopper_py.session.wire import LineTooLong, Wire
 from tests.session.talking import LOGIN, FakeStore, Talk, talk
@@ -118,3 +118,10 @@ def test_replies_to_pipelined_commands_leave_in_one_send(pair):
         wire.write(b"+OK\r\n")
     wire.flush()
     assert sends == [b"+OK\r\n" * 3]
+
+
+def test_of_very_many_refused_commands_the_log_has_some_and_their_number():
+    done = Talk(b"FOO\r\n" * 5000)
+    assert done.lines[1:] == [b'-ERR Unknown command: "foo".'] * 5000
+    assert len(done.events_of(CommandFailed)) == 20
+    assert [event.what for event in done.events_of(Trouble)] == ["4980 more commands were refused in this session"]

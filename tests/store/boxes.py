@@ -52,7 +52,7 @@ def is_from(line):
     if not line.startswith(b"From ") or len(line) > 4096:
         return False
     words = line.rstrip(b"\n").removesuffix(b"\r").split(b" ")
-    if len(words) > 3 and words[-3:-1] == [b"remote", b"from"]:
+    if len(words) > 3 and words[-3:-1] == [b"remote", b"from"] and words[-1].split() == words[-1:]:
         words = words[:-3]
     if len(words) > 2 and is_zone(words[-1]):
         words.pop()

@@ -1,12 +1,9 @@
 """The C kernel against the same in Python: whatever the mailbox, the same answers."""
 
 import hashlib
-import importlib.util
 import os
-import sys
 import zlib
 from array import array
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,10 +13,10 @@ from qpopper_py import kernel
 from qpopper_py.errors import MaildropUnusable
 from qpopper_py.store.mbox import fast, layout, scan
 from qpopper_py.store.mbox.from_line import RULES, Rule
+from tests import kernels
 
 from .boxes import FROM, message
 
-TREE = Path(__file__).resolve().parent.parent.parent
 CR_FROM = FROM[:-1] + b"\r\n"
 TEXT = st.lists(
     st.one_of(st.sampled_from([b"\n", b"\r", b"\r\n", b".", b"\n.", b"..", b"x"]), st.binary(max_size=40))
@@ -51,21 +48,9 @@ MAILBOXES = st.lists(st.sampled_from(PIECES), max_size=30).map(lambda pieces: FR
 
 @pytest.fixture(scope="module")
 def native(tmp_path_factory):
-    """The kernel that is installed; where none is (in a tree), one that is compiled here."""
-    if kernel.native is not None:
-        return kernel.native
-    sys.path.insert(0, str(TREE / "scripts/installer"))
-    try:
-        build = importlib.import_module("kernel")
-    finally:
-        sys.path.pop(0)
-    folder = tmp_path_factory.mktemp("kernel")
-    why = build.build(TREE / "qpopper_py/_kernel.c", folder, sys.executable)
-    if why:
-        pytest.skip(f"the kernel cannot be compiled here: {why}")
-    spec = importlib.util.spec_from_file_location("_kernel", folder / build.NAME)
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
+    made = kernels.native(tmp_path_factory.mktemp("kernel"))
+    if isinstance(made, str):
+        pytest.skip(f"the kernel cannot be compiled here: {made}")
     return made
 
 

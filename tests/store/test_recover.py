@@ -184,6 +184,46 @@ def test_a_record_that_cannot_be_read_is_set_aside_too(tmp_path):
     assert len(list(tmp_path.glob("box.redo-*"))) == 1
 
 
+def forged(folder, fields, plan):
+    """A record that vouches for itself, as one of another version would."""
+    made = Redo(str(folder))
+    made.begin(plan, 0)
+    made.note(fields)
+    made.close()
+
+
+STEP = {"phase": "step", "inode": 1, "at": 10, "end": 20, "source": 15, "length": 5, "witness": "x"}
+FRONT = {"phase": "front", "inode": 1, "temp_inode": 1, "had": 1, "held": 1, "whole": 2, "temp": "2f78"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "plan"),
+    [
+        ({**STEP, "phase": "later"}, b"\x0a\x14"),
+        ({**STEP, "source": "-1"}, b"\x0a\x14"),
+        ({**STEP, "at": "9" * 20}, b"\x0a\x14"),
+        ({key: value for key, value in STEP.items() if key != "witness"}, b"\x0a\x14"),
+        (STEP, b"\x80"),
+        ({key: value for key, value in FRONT.items() if key != "temp"}, b""),
+        ({**FRONT, "temp": "2f7"}, b""),
+        ({**FRONT, "temp": "2f00"}, b""),
+        ({"": "1"}, b""),
+    ],
+    ids=str,
+)
+def test_a_record_that_tells_too_little_is_set_aside_too(tmp_path, fields, plan):
+    left = message(1) + message(2)
+    (tmp_path / "state").mkdir()
+    forged(tmp_path / "state", fields, plan)
+    reports = []
+    opened = store(tmp_path, left, reports=reports)
+    assert len(opened.scan()) == 2
+    opened.close()
+    assert (tmp_path / "box").read_bytes() == left
+    assert len(list(tmp_path.glob("box.redo-*"))) == 1
+    assert any("cannot be read" in line for line in reports)
+
+
 def test_while_the_mailbox_is_missing_its_record_waits(tmp_path):
     """Its disk may not be mounted."""
     _, record = half_moved(tmp_path)

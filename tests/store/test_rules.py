@@ -23,7 +23,7 @@ def is_shaped(line):
     if not text.startswith(b"From ") or len(line) > LONGEST:
         return False
     words = text.split(b" ")
-    if len(words) > 4 and words[-3:-1] == [b"remote", b"from"] and words[-1]:
+    if len(words) > 4 and words[-3:-1] == [b"remote", b"from"] and words[-1].split() == words[-1:]:
         text = b" ".join(words[:-3])
     if len(text) < 27:
         return False

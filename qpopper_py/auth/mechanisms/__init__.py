@@ -6,7 +6,16 @@ two steps stays with the gate.
 
 import sys
 
-from qpopper_py.auth.credentials import Digest, Password, Response, Sha1Proof, Sha256Proof
+from qpopper_py.auth.credentials import (
+    Certificate,
+    Digest,
+    Password,
+    Response,
+    Sha1Proof,
+    Sha256Proof,
+    Ticket,
+    Token,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +41,7 @@ class Mechanism:
         """What the client's next message makes: a challenge, a question, or the credential to be judged.
 
         The first message is empty where the client sent no initial response (RFC 5034 section 4).
-        Raises Malformed: it is not of the mechanism's form.
+        Raises Malformed: it is not of the mechanism's form; CredentialStoreError or MissingLibrary: nobody can tell.
         """
         raise NotImplementedError
 
@@ -68,6 +77,10 @@ def _bound(facts: "Facts") -> bool:
     return bool(bindings(facts))
 
 
+def _certified(facts: "Facts") -> bool:
+    return facts.tls is not None and bool(facts.tls.certificate)
+
+
 class Row:
     """``name``; ``made`` by which class of which module here; ``kind`` of credential that it ends in.
 
@@ -101,10 +114,15 @@ class Row:
 TABLE = (
     Row("SCRAM-SHA-256-PLUS", "scram.Sha256Plus", Sha256Proof, _bound),
     Row("SCRAM-SHA-1-PLUS", "scram.Sha1Plus", Sha1Proof, _bound),
+    Row("GSSAPI", "gssapi.Gssapi", Ticket),
     Row("SCRAM-SHA-256", "scram.Sha256", Sha256Proof),
     Row("SCRAM-SHA-1", "scram.Sha1", Sha1Proof),
     Row("CRAM-MD5", "cram_md5.CramMd5", Response),
+    Row("OAUTHBEARER", "oauth.OAuthBearer", Token),
+    Row("XOAUTH2", "oauth.XOAuth2", Token),
+    Row("EXTERNAL", "external.External", Certificate, _certified),
     Row("PLAIN", "plain.Plain", Password),
     Row("LOGIN", "login.Login", Password),
     Row("APOP", "apop.Apop", Digest, sasl=False),
+    Row("KPOP", "kpop.Kpop", Ticket, sasl=False),
 )

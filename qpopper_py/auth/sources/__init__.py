@@ -25,6 +25,9 @@ class Source:
         """Those of ``kinds`` that can pass now: an empty database lets nobody in.  Raises CredentialStoreError."""
         return self.kinds
 
+    def prepare(self) -> None:
+        """Load now what the first look would load.  Raises CredentialStoreError or MissingLibrary."""
+
     def salting(self, user: str, method: str) -> "Salting | None":  # noqa: ARG002  # of some
         """How the keys that are kept in the place of the user's secret are salted.  Raises CredentialStoreError."""
         return None
@@ -54,6 +57,20 @@ class Directory(Source):
         Raises CredentialStoreError or MissingLibrary.
         """
         return account
+
+
+def admitted(
+    directory: Directory, account: Account | Denied | None, facts: "Facts", source: str
+) -> Account | Denied | None:
+    """The account that ``directory`` found, for whom ``source`` vouches: the last word is the directory's.
+
+    Raises CredentialStoreError or MissingLibrary.
+    """
+    if isinstance(account, Account):
+        account = directory.admit(account, facts)
+    if isinstance(account, Account):
+        account.source = source
+    return account
 
 
 def known(

@@ -97,8 +97,8 @@ class Accounts(Directory):
     def ready(self) -> "tuple[type[Credential], ...]":
         """CRAM-MD5 takes a clear password in the file, SCRAM that or its own keys."""
         kinds: set[type[Credential]] = {Password}
-        for scheme in passwdfile.schemes(self._settings.accounts_file, self._trusted()):
-            kinds.update(ANSWERS.get(scheme, ()))
+        for scheme in passwdfile.schemes(self._settings.accounts_file, self._trusted(), ANSWERS):
+            kinds.update(ANSWERS[scheme])
         return tuple(kinds)
 
     def salting(self, user: str, method: str) -> "Salting | None":

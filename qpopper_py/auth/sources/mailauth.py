@@ -13,7 +13,7 @@ import os
 from qpopper_py.auth import crypt
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Credential, Digest, Password, Shared
-from qpopper_py.auth.sources import Source, known
+from qpopper_py.auth.sources import Source, admitted, known
 from qpopper_py.errors import CredentialStoreError
 
 TYPE_CHECKING = False
@@ -49,11 +49,7 @@ class MailAuth(Source):
             return Denied(credential.user, passed)
         if directory is None:
             return Denied(credential.user, "has a mailauth entry, but is no user of NSS or of accounts.file")
-        if isinstance(account, Account):
-            account = directory.admit(account, facts)
-        if isinstance(account, Account):
-            account.source = self.name
-        return account
+        return admitted(directory, account, facts, self.name)
 
     def ready(self) -> "tuple[type[Credential], ...]":
         path = self._settings.mailauth_database

@@ -12,7 +12,7 @@ import time
 from qpopper_py.auth import crypt
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Credential, Password
-from qpopper_py.auth.sources import Source, known
+from qpopper_py.auth.sources import Source, admitted, known
 from qpopper_py.errors import CredentialStoreError
 
 TYPE_CHECKING = False
@@ -57,10 +57,7 @@ class Saslauthd(Source):
             return Denied(credential.user, "saslauthd says no")
         if directory is None or account is None:
             return Denied(credential.user, "saslauthd lets it in, but it is no user of NSS or of accounts.file")
-        admitted = directory.admit(account, facts)
-        if isinstance(admitted, Account):
-            admitted.source = self.name
-        return admitted
+        return admitted(directory, account, facts, self.name)
 
     def _ask(self, user: str, secret: bytes) -> bool:
         """Whether saslauthd says OK.  Raises CredentialStoreError."""

@@ -53,10 +53,12 @@ class Maildir(Remembering):
         except BaseException:
             self.close()
             raise
+        entries = []
         for file in self._files:
             flags = flags_of(file.name) if file.where == CUR else ""
-            self._entries.append(Entry(file.octets, "S" in flags, "T" in flags))
-        return self._entries
+            entries.append(Entry(file.octets, "S" in flags, "T" in flags))
+        self._entries = entries
+        return entries
 
     def _open(self) -> None:
         try:

@@ -123,10 +123,10 @@ class IndexFile:
         if kept.filed and length and not kept.said:
             try:
                 text = os.pread(self.fd, length, at)
-            except OSError:
-                text = b""
-            if end == b"%08x\n" % crc32(text):
-                kept.said = text.decode().split("\n")[: kept.filed]
+                if end == b"%08x\n" % crc32(text):
+                    kept.said = text.decode("ascii").split("\n")[: kept.filed]
+            except (OSError, ValueError):
+                pass  # as if nothing had been said
             kept.filed = 0
         return kept.said
 

@@ -88,7 +88,10 @@ class Layout:
 
 def read_at(fd: int, size: int, offset: int) -> bytes:
     """Exactly ``size`` octets at ``offset``; MaildropChanged if the file ends before."""
-    data = os.pread(fd, size, offset)
+    try:
+        data = os.pread(fd, size, offset)
+    except OverflowError:
+        raise MaildropChanged(f"no mailbox has {size} octets at {offset}") from None
     while len(data) < size:
         more = os.pread(fd, size - len(data), offset + len(data))
         if not more:

@@ -12,7 +12,7 @@ from qpopper_py.errors import MaildropChanged, MaildropTrouble
 from qpopper_py.store import disk
 from qpopper_py.store.mbox.compact import Mover, said
 from qpopper_py.store.mbox.plan import Plan
-from qpopper_py.store.mbox.redo import Redo
+from qpopper_py.store.mbox.redo import Redo, is_number
 from qpopper_py.store.mbox.snapshot import open_mailbox
 
 TYPE_CHECKING = False
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from qpopper_py.store.lock import MaildropLock
 
 PIECE = 1 << 20
+TAKING = ("gather", "extend", "front", "drop")
+# The numbers that a record must have, by its phase, for whoever goes on from it.
+PLACE = ("inode", "at", "end")
+NUMBERS = {
+    "move": (*PLACE, "source"),
+    "step": (*PLACE, "source", "length"),
+    "cut": PLACE,
+    **dict.fromkeys(TAKING, ("inode", "temp_inode", "had", "held", "whole")),
+}
 
 
 def recover(
@@ -54,10 +63,10 @@ def _recover(path: str, owner: int, redo: Redo, lock: "MaildropLock", report: "C
 
 
 def _finish(path: str, fd: int, redo: Redo, between: "Callable[[], None]", report: "Callable[[str], None]") -> bool:
-    if not redo.load():
+    if not redo.load() or not makes_sense(redo):
         report(f"{redo.path}: a record of an unfinished change that cannot be read; {set_aside(path, redo)}")
         return False
-    if redo.fields["phase"] in ("gather", "extend", "front", "drop"):
+    if redo.fields["phase"] in TAKING:
         from qpopper_py.store.mbox.taking import Taking
 
         done = Taking.of_record(path, fd, redo, between).resume()
@@ -73,6 +82,21 @@ def _finish(path: str, fd: int, redo: Redo, between: "Callable[[], None]", repor
     else:
         report(f"{path}: is not the file that {redo.path} is about; {set_aside(path, redo)}")
     return done
+
+
+def makes_sense(redo: Redo) -> bool:
+    """Does it tell all that it must?  What vouches for itself may still come from another version, or another hand."""
+    fields = redo.fields
+    phase = fields.get("phase", "")
+    if phase not in NUMBERS or not all(is_number(fields.get(name, "")) for name in NUMBERS[phase]):
+        return False
+    try:
+        if phase in TAKING:
+            return b"\0" not in bytes.fromhex(fields["temp"])
+        Plan.decode(redo.plan)
+    except (KeyError, ValueError):
+        return False
+    return "tail" in fields if phase == "cut" else "witness" in fields
 
 
 def set_aside(path: str, redo: Redo) -> str:

@@ -196,14 +196,16 @@ class Redo:
             return None
         words = text.decode("ascii", "replace").split(" ")
         pairs = [word.partition("=") for word in words[1:]]
-        return int(words[0]), {key: value for key, _, value in pairs}
+        return (int(words[0]) if is_number(words[0]) else 0), {key: value for key, _, value in pairs}
 
     def _believe(self, sequence: int, words: "dict[str, str]") -> bool:
         """Take plan and data of a slot, if they are what it vouches for."""
-        try:
-            length, octets, room = (int(words.pop(key)) for key in ("plan", "octets", "room"))
-            plan_digest, data_digest = words.pop("plan_digest"), words.pop("data")
-        except (KeyError, ValueError):
+        numbers = [words.pop(key, "") for key in ("plan", "octets", "room")]
+        plan_digest, data_digest = words.pop("plan_digest", ""), words.pop("data", "")
+        if not all(map(is_number, numbers)):
+            return False
+        length, octets, room = map(int, numbers)
+        if max(length, octets) > os.fstat(self.fd).st_size:
             return False
         plan = os.pread(self.fd, length, 2 * BLOCK)
         self.plan, self.room, self.sequence = plan, room, sequence
@@ -253,6 +255,11 @@ class Redo:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+def is_number(word: str) -> bool:
+    """Could this be an offset, a length, an inode?"""
+    return word.isascii() and word.isdigit() and len(word) < 20
 
 
 def data_at(plan: int) -> int:

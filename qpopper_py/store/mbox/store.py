@@ -8,7 +8,7 @@ to the mailbox.
 import os
 
 from qpopper_py.errors import MaildropChanged, MaildropError, MaildropTrouble
-from qpopper_py.store.base import SEEN, Entries, Store
+from qpopper_py.store.base import SEEN, Entries
 from qpopper_py.store.crlf import to_crlf
 from qpopper_py.store.mbox.from_line import STRICT
 from qpopper_py.store.mbox.index import Index
@@ -17,14 +17,14 @@ from qpopper_py.store.mbox.moved import Change
 from qpopper_py.store.mbox.snapshot import Snapshot, open_mailbox, settled
 from qpopper_py.store.mbox.uids import Assignment, Rows, assign
 from qpopper_py.store.mbox.upkeep import Upkeep
-from qpopper_py.store.numbering import lasting
 from qpopper_py.store.overrides import Overrides
 from qpopper_py.store.place import Place, take_place
+from qpopper_py.store.remembering import Remembering
 from qpopper_py.store.terms import ALONE, Terms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator
 
     from qpopper_py.store.lock import MaildropLock
     from qpopper_py.store.mbox.from_line import Rule
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PIECE = 128 << 10  # octets read from the file at a time
 
 
-class Mbox(Store):
+class Mbox(Remembering):
     """``path`` of the mailbox, ``owner``: the uid that it must belong to, ``state``: the private folder or empty.
 
     ``rule``: where messages begin.  ``scheme``: how uids are made.  ``hide_internal``: c-client's own message is none.
@@ -56,29 +56,22 @@ class Mbox(Store):
         status: bool = False,
         x_uidl: bool = False,
     ) -> None:
+        super().__init__(path, "uids", state, report, terms)
         self.status = status
         self.x_uidl = x_uidl
         self.rule = rule
         self.scheme = scheme
         self.hide_internal = hide_internal
-        self.path = path
         self.owner = owner
-        self.state = state
         self.lock = lock
-        self.report = report
         self._place: Place | None = None
         self._fd = -1
         self._snapshot: Snapshot | None = None
         self._scanned: Layout | None = None  # by us; the snapshot's is another once others expunged
         self._hidden = 0  # rows before the first message: c-client's internal one
-        self._entries = Entries()
-        self._assignment: Assignment | None = None
-        self.terms = terms
-        self._record = terms.record(state, "uids", report)
-        self._last = terms.record(state, "last", report)
+        self._marks = b""
         self._upkeep = Upkeep(path, owner, state, temp, terms.read_only, report)
         self._seen: Collection[int] = ()
-        self._gone: frozenset[int] = frozenset()
         self._index = Index(state, scheme, report, terms.read_only)
 
     def scan(self) -> Entries:
@@ -96,8 +89,10 @@ class Mbox(Store):
             self._scanned = layout = self._snapshot.layout
             self._hidden = int(layout.internal and self.hide_internal)
             octets = layout.octets[self._hidden :] if self._hidden else layout.octets
-            self._entries = Entries(octets, bytes(layout.seen[self._hidden :]))
-        return self._entries
+            self._marks = bytes(layout.seen[self._hidden :])
+            self._entries = found = Entries(octets, self._marks)
+            return found
+        return Entries()
 
     def finish_changes(self) -> int:
         """Without a scan: finish what a crash cut off; how many changes were.  For tools."""
@@ -118,23 +113,18 @@ class Mbox(Store):
                 if not once_more:
                     raise
 
-    def uids(self) -> "Sequence[str]":
-        return self._assigned().uids
+    def _assign(self) -> Assignment:
+        if self._snapshot is None:
+            return Assignment([], lambda _: "", [])
+        try:
+            return self._assign_to(self._snapshot)
+        except MaildropChanged:
+            self._index.distrust()
+            raise
+        except OSError as why:
+            raise MaildropTrouble(f"{self.path}: {why.strerror}") from why
 
-    def _assigned(self) -> Assignment:
-        if self._assignment is None:
-            if self._snapshot is None:
-                return Assignment([], lambda _: "", [])
-            try:
-                self._assignment = self._assign(self._snapshot)
-            except MaildropChanged:
-                self._index.distrust()
-                raise
-            except OSError as why:
-                raise MaildropTrouble(f"{self.path}: {why.strerror}") from why
-        return self._assignment
-
-    def _assign(self, snapshot: Snapshot) -> Assignment:
+    def _assign_to(self, snapshot: Snapshot) -> Assignment:
         if self._gone:
             raise MaildropChanged(f"{self.path}: expunged")
         snapshot.check()
@@ -217,8 +207,7 @@ class Mbox(Store):
             return
         rows = [self._row(index)[1] for index in sorted(doomed)]
         snapshot = self._row(0)[0]
-        if self.state and len(doomed) < len(self._entries):
-            self._keep_uids()
+        self._uids_before(doomed)
         try:
             fd = open_mailbox(self.path, self.owner, os.O_RDWR)
             if fd < 0:
@@ -234,10 +223,9 @@ class Mbox(Store):
             raise MaildropTrouble(f"{self.path}: {why.strerror}; nothing was removed") from why
         self._gone = doomed
 
-    def _keep_uids(self) -> None:
-        """What the record needs is read while it is there; and written, lest a crash rename what is left."""
+    def _uids_before(self, gone: "Collection[int]") -> None:
         try:
-            self._record.save(self._assigned().lines(), sync=True)
+            super()._uids_before(gone)
         except MaildropChanged:
             if not self.terms.shared:
                 raise
@@ -280,37 +268,8 @@ class Mbox(Store):
                 signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             self._index.moved(fd, self.path, snapshot.layout, Change(plan))
 
-    def retrieved(self) -> "set[int]":
-        found = {index for index, marks in enumerate(self._entries.marks) if marks & SEEN}
-        known = set(self._last.load())
-        if known and len(self._gone) < len(self._entries):
-            found.update(index for index, uid in enumerate(self.uids()) if uid in known)
-        return found
-
-    def remember(self, retrieved: "Collection[int]") -> None:
-        # Nothing is concluded from an empty mailbox that we did not empty: its disk may be missing.
-        if not self.state or not self._entries:
-            return
-        try:
-            self._save_uids()
-            if not retrieved and not self._gone:
-                return
-            known = set(self._last.load())
-            kept = [index for index in range(len(self._entries)) if index not in self._gone]
-            if kept and (known or any(index not in self._gone for index in retrieved)):
-                uids, now = self.uids(), set(retrieved)
-                lines = [uids[index] for index in kept if index in now or uids[index] in known]
-            else:
-                lines = []
-            self._last.save(lines, sync=False)
-        except MaildropError as why:
-            self.report(f"what was retrieved is not recorded: {why}")
-
-    def _save_uids(self) -> None:
-        if self._gone and len(self._gone) == len(self._entries):
-            self._record.save(lasting(self._record.load()), sync=True)
-        elif self._assignment is not None:
-            self._record.save(self._assignment.lines(self._gone), sync=True)
+    def _seen_by_others(self) -> "set[int]":
+        return {index for index, marks in enumerate(self._marks) if marks & SEEN}
 
     def close(self) -> None:
         if self._place is not None:
