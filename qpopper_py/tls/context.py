@@ -22,7 +22,7 @@ VERSIONS = {
     "1.3": ssl.TLSVersion.TLSv1_3,
 }
 GOOD = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
-OLD = "@SECLEVEL=0:ECDHE+AESGCM:ECDHE+CHACHA20:DEFAULT:!aNULL:!eNULL:!aDSS"  # for minimum 1.0 and 1.1
+OLD = "DEFAULT:!aNULL:!eNULL:!aDSS:@SECLEVEL=0"  # for minimum 1.0 and 1.1
 PROTOCOL = "pop3"  # of the application layer (ALPN), as IANA has it
 LONGEST_NAME = 255
 
