@@ -6,6 +6,7 @@ All that runs as root, when the server was started as root:
 - with hosts_access, the tables of TCP wrappers: libwrap, and the commands that they say (spawn, twist);
 - accepting connections (standalone), the greeting and the AUTHORIZATION state: parsing of lines of bounded
   length, and the gate with its databases, the modules of PAM, and the records of failures (guess.delay, auth.c2);
+- with TLS, reading the key, in a child that is nobody before it hears the client;
 - with kerberos, reading the keytab, in a child that is nobody before it takes a ticket or a KDC's answer apart;
 - making the user's private state folder, and making and removing exactly ``<spool>/<that user>.lock`` while the
   mail process asks for it;
