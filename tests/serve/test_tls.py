@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.certificates import Authority, openssl, reachable, settings_of
-from tests.harness import PASSWORD, PATIENCE, Dialogue, Server, big, children, identity, mail, open_folder, wait_until
+from tests.harness import (
+    PASSWORD,
+    PATIENCE,
+    Dialogue,
+    Server,
+    big,
+    children,
+    command,
+    identity,
+    mail,
+    open_folder,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -542,3 +554,36 @@ def test_a_listener_may_have_another_rule_than_the_rest() -> None:
             with Dialogue(socket.create_connection(("127.0.0.1", port), PATIENCE)) as line:
                 line.line()
                 assert line.ask("USER alice").startswith(begin)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Under inetd
+
+
+@pytest.mark.parametrize("root", BOTH)
+@pytest.mark.parametrize("mode", ["starttls", "implicit"])
+def test_a_connection_that_inetd_passes_has_tls_by_tls_mode(root: bool, mode: str) -> None:
+    with open_folder() as folder:
+        names = f"pop.example.org={folder}/tls/server.pem:{folder}/tls/server.key"
+        house = House(folder, root, tls__mode=mode, tls__sni=names)
+        house.server.write_accounts()
+        house.fill(HELLO)
+        ours, theirs = socket.socketpair()
+        line = [*command(), "--config", "none", "--inetd", *house.server.arguments()]
+        with ours, theirs, subprocess.Popen(line, stdin=theirs, **house.server.process_options()) as process:
+            theirs.close()
+            if mode == "starttls":
+                assert ours.recv(512).startswith(b"+OK")
+                ours.sendall(b"STLS\r\n")
+                assert ours.recv(512).startswith(b"+OK Begin")
+            context = house.context()
+            context.check_hostname = False
+            with context.wrap_socket(ours, server_hostname="pop.example.org") as tls, Dialogue(tls) as talk:
+                if mode == "implicit":
+                    assert talk.line().startswith(b"+OK")
+                assert talk.ask("USER alice").startswith(b"+OK")
+                assert talk.ask(f"PASS {PASSWORD}").startswith(b"+OK")
+                assert talk.ask("STAT").split()[1] == b"2"
+                assert talk.ask("QUIT").startswith(b"+OK")
+                assert talk.rest() == b""
+            assert process.wait(PATIENCE) == 0
