@@ -105,13 +105,13 @@ def house(request: pytest.FixtureRequest) -> Iterator[House]:
 
 
 def ports(house: House) -> list[int]:
-    """Of the two listeners without TLS from the first octet, in the order of the command line."""
+    """Of the listeners without TLS from the first octet, in the order of the command line."""
 
     def found() -> list[int]:
         rows = [re.search(r"listening on 127\.0\.0\.1:(\d+)$", row) for row in house.server.log.text.splitlines()]
         return [int(row[1]) for row in rows if row]
 
-    wait_until(lambda: len(found()) == 2, "two listeners")
+    wait_until(lambda: len(found()) == 2, "the listeners")
     return found()
 
 
@@ -587,3 +587,13 @@ def test_a_connection_that_inetd_passes_has_tls_by_tls_mode(root: bool, mode: st
                 assert talk.ask("QUIT").startswith(b"+OK")
                 assert talk.rest() == b""
             assert process.wait(PATIENCE) == 0
+
+
+def test_a_listener_for_proxies_meets_nobody_else() -> None:
+    with open_folder() as folder, House(folder, False, "127.0.0.1:0,proxy=yes") as house:
+        asked_by_all, proxies = ports(house)
+        with socket.create_connection(("127.0.0.1", proxies), PATIENCE) as sock:
+            assert sock.recv(512) == b""
+        house.server.log.wait_for("it is no proxy, and this listener is for proxies")
+        with Dialogue(socket.create_connection(("127.0.0.1", asked_by_all), PATIENCE)) as line:
+            assert line.login().startswith(b"+OK")
