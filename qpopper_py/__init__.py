@@ -12,6 +12,7 @@ The rooms, from the top; imports go down only, never sideways or up (``tests/tes
 - ``auth``         secrets, no mail
 - ``store``        mail, no secrets
 - ``sandbox``      what a process that talks to strangers gives up
+- ``tls``          a stream over a stream
 - ``protocol``     bytes to values and back; no os, no socket, no clock
 - ``privilege``    who is root, and the one place where that ends
 - ``settings`` ``events`` ``errors``   words that everyone may use

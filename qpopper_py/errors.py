@@ -15,6 +15,7 @@
       ConnectionOver         the client can no longer be talked to
         PeerGone             it closed, or reset
         TimedOut             it was silent, or accepted nothing, for too long
+      TlsUnavailable         TLS cannot begin on this connection; the text is for the log
       CredentialStoreError   a database of secrets cannot be read: refuse, never skip
 
 Texts are for people: they name what was wrong, where, and what to do.  A text that may reach the client
@@ -91,6 +92,10 @@ class PeerGone(ConnectionOver):
 
 class TimedOut(ConnectionOver):
     """The client was silent, or accepted nothing, for longer than it may."""
+
+
+class TlsUnavailable(QpopperError):
+    """TLS cannot begin now: a file that is not good, or too many handshakes.  The text is for the log."""
 
 
 class CredentialStoreError(QpopperError):

@@ -4,6 +4,8 @@ Fields hold what came from the network as it came: whoever writes a record escap
 No event ever holds a password, a digest, a token or a line of the dialogue.
 """
 
+from qpopper_py.kinds.listeners import Listener
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +42,7 @@ class Facts:
 
     __slots__ = (
         "host",
+        "listener",
         "local",
         "local_port",
         "peer",
@@ -66,6 +69,7 @@ class Facts:
         secure: bool = False,
         tls: Tls | None = None,
         proxy: str = "",
+        listener: Listener | None = None,
         quiet: bool = False,
     ) -> None:
         self.session = session  # id of the session, unique on this host for years
@@ -79,6 +83,7 @@ class Facts:
         self.secure = secure  # an outer layer encrypts
         self.tls = tls  # ours
         self.proxy = proxy  # the address that passed the connection on (PROXY protocol), or empty
+        self.listener = listener or Listener()  # how who connects there is met
         self.quiet = quiet  # one of so many that the log leaves it out until it logs in
 
     @property

@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from qpopper_py.auth.account import Account
     from qpopper_py.auth.gate import Gate
     from qpopper_py.events import Event, Facts, Tap
+    from qpopper_py.kinds.listeners import Listener
     from qpopper_py.personality.commandline import Invocation
     from qpopper_py.privilege import Stream
     from qpopper_py.serve.handover import Fields
     from qpopper_py.serve.messenger import Messenger
     from qpopper_py.serve.roles import KeptDotlock
+    from qpopper_py.serve.securing import Elsewhere, Securing
     from qpopper_py.serve.teller import Teller
     from qpopper_py.session.session import Door, Session
     from qpopper_py.settings import Settings
@@ -59,6 +61,7 @@ class House:
 
     gate: "Gate"
     taps: "list[Tap]"
+    securing: "Securing | None" = None
 
     def __init__(self, invocation: "Invocation", read: "Callable[[], Invocation] | None" = None) -> None:
         """``read``: reads command line and configuration again."""
@@ -117,6 +120,7 @@ class House:
         self.furnish()
         self.ready_front()
         self.ready_mail()
+        self.secure()
         service: Service
         if os.geteuid() == 0:
             from qpopper_py.serve.keeper import Keeper
@@ -143,6 +147,31 @@ class House:
         finally:
             os._exit(0)
 
+    def secure(self) -> None:
+        """Get ready to speak TLS with many clients.  Raises ConfigurationError."""
+        from qpopper_py.personality.exposure import dangers
+
+        for what in dangers(self.settings):
+            self.warn(what)
+        securing = self.tls()
+        if securing:
+            import qpopper_py.serve.relay
+            import qpopper_py.tls.stream  # noqa: F401
+
+            securing.listen()
+
+    def tls(self) -> "Securing | None":
+        """What makes connections TLS's, where there is a certificate."""
+        if self.settings.tls_certificate and not self.securing:
+            from qpopper_py.serve.securing import Securing
+
+            self.securing = Securing(self.settings, self.emit)
+        return self.securing
+
+    def tls_descriptors(self) -> "list[int]":
+        """Those by which keys are had; for processes that speak TLS, and no others."""
+        return self.securing.descriptors() if self.securing else []
+
     def reread(self) -> "Settings":
         """The configuration as it is now; raises ConfigurationError."""
         return self.read().settings if self.read else self.settings
@@ -157,6 +186,23 @@ class House:
         self.furnish()
         if hasattr(self, "gate"):
             self.gate = self.make_gate()
+        self.secure_again()
+
+    def secure_again(self) -> None:
+        """Certificates and keys as they are now, or as they were, where they are not good."""
+        from qpopper_py.errors import ConfigurationError
+
+        if self.securing and self.settings.tls_certificate:
+            self.securing.settings = self.settings
+            self.securing.reload()
+            return
+        if self.securing:
+            self.securing.files.close()
+            self.securing = None
+        try:
+            self.secure()
+        except ConfigurationError as why:
+            self.warn(f"{why}; there is no TLS before that is mended, and SIGHUP")
 
     # ----------------------------------------------------------------------------------------------------------
     # What the roles are made of.  A listening process imports early: it would cost each session milliseconds.
@@ -185,16 +231,19 @@ class House:
         import ctypes  # noqa: F401
         import resource  # noqa: F401
 
+        import qpopper_py.auth.cleartext
         import qpopper_py.auth.credentials
         import qpopper_py.auth.stamp
         import qpopper_py.logs.records
         import qpopper_py.sandbox
         import qpopper_py.serve.facts
         import qpopper_py.session.session
+        import qpopper_py.tls.report
+        from qpopper_py.kinds.listeners import Listener
 
         if self.settings.trace_addresses:
             import ipaddress  # noqa: F401
-        if self.settings.kpop:
+        if any(self.settings.listener(one).kpop for one in (*self.settings.listen, Listener())):
             import qpopper_py.serve.kpop  # noqa: F401
 
     def ready_mail(self) -> None:
@@ -218,19 +267,25 @@ class House:
     # ----------------------------------------------------------------------------------------------------------
     # A connection
 
-    def converse(self, stream: "Stream", teller: "Teller") -> None:
-        """Serve one connection from greeting to sign-off, and close it.  ``teller``: to whoever counts sessions."""
+    def converse(self, stream: "Stream", teller: "Teller", by: "Listener | None" = None) -> None:
+        """Serve one connection, that came ``by`` a listener or by inetd, from greeting to sign-off, and close it.
+
+        ``teller``: to whoever counts sessions.
+        """
         from qpopper_py.auth.stamp import wanted
+        from qpopper_py.kinds.listeners import Listener
         from qpopper_py.protocol.reply import greeting
         from qpopper_py.serve.facts import learn
         from qpopper_py.serve.porter import admitted
 
         try:
-            facts = learn(stream, self.settings, wanted(self.settings, self.emit), self.emit, teller.quiet)
+            listener = self.settings.listener(by or Listener())
+            stamp = wanted(self.settings, self.emit, listener.stamp)
+            facts = learn(stream, self.settings, listener, stamp, self.emit, teller.quiet)
             if not admitted(stream, facts, self.settings, self.emit, teller):
                 return  # without a word, as tcpd does
-            if self.settings.kpop:
-                line = b""  # a ticket comes first
+            if listener.kpop or listener.tls == "implicit":
+                line = b""  # a ticket comes first, or TLS
             else:
                 line = greeting(self.dialect, facts)
                 try:
@@ -242,42 +297,71 @@ class House:
 
                 Keeper(self).attend(stream, facts, len(line))
                 return
-            self.serve_alone(stream, facts, len(line), teller)
+            if listener.tls == "implicit":
+                secured = self.secured(stream, facts)
+                if secured is None:
+                    return
+                stream = secured
+            stream = self.serve_alone(stream, facts, len(line), teller)
         finally:
             if stream.is_open():
                 stream.close()
 
-    def serve_alone(self, stream: "Stream", facts: "Facts", greeted: int, teller: "Teller") -> None:
-        """What follows a greeting of so many octets, all of it in this process."""
+    def secured(self, stream: "Stream", facts: "Facts") -> "Stream | None":
+        """TLS over ``stream``, from its first octet; None: there is none, which the log has."""
+        from qpopper_py.errors import ConnectionOver, TlsUnavailable
+        from qpopper_py.events import Note
+
+        tls = self.tls()
+        try:
+            if not tls:
+                raise TlsUnavailable("tls is implicit, but tls.certificate is empty; name the file")
+            return tls.ready(stream, facts)()
+        except TlsUnavailable as why:
+            self.warn(str(why), facts)
+        except ConnectionOver as why:
+            self.emit(Note(facts, str(why), "debug"))
+        return None
+
+    def serve_alone(self, stream: "Stream", facts: "Facts", greeted: int, teller: "Teller") -> "Stream":
+        """What follows a greeting of so many octets, all of it in this process; the stream that it ended on."""
         with self.troubles(facts):
             self.furnish()
             if not hasattr(self, "gate"):
                 from qpopper_py.auth.gate import Gate
 
                 self.gate = Gate(self.settings, self.emit)
-            session = self.authorized(stream, facts, self.gate, greeted)
-            account = session.account if session else None
-            if session and account:
+            session = self.authorized(stream, facts, self.gate, greeted, self.tls())
+            if session is None:
+                return stream
+            stream, account = session.wire.stream, session.account
+            if account:
                 from qpopper_py.serve.roles import state_folder
 
                 teller.logged_in()
                 facts.quiet = False
                 state = state_folder(self.state_of(account), account, facts, self.emit)
                 self.enter(session, account, facts, state, None)
+        return stream
 
-    def authorize(self, stream: "Stream", facts: "Facts", gate: "Messenger", greeted: int) -> "Fields | None":
+    def authorize(
+        self, stream: "Stream", facts: "Facts", gate: "Messenger", greeted: int, securing: "Elsewhere"
+    ) -> "tuple[Stream, Fields | None]":
         """In a front: the greeting, unless so many octets of it were sent, and the AUTHORIZATION state.
 
-        What the mail process must know of it; None when the connection is over.
+        The stream that it ended on, and what the mail process must know of it; None when the connection is over.
         """
         with self.troubles(facts):
-            session = self.authorized(stream, facts, gate, greeted)
+            session = self.authorized(stream, facts, gate, greeted, securing if self.settings.tls_certificate else None)
             if session is None:
-                return None
+                return stream, None
+            stream = session.wire.stream
+            if session.account is None:
+                return stream, None
             session.wire.flush()
             for tap in self.taps:
                 tap.moved(facts, session.user)
-            return {
+            return stream, {
                 "unread": bytes(session.wire.unread),
                 "mechanism": session.mechanism,
                 "heard": session.heard,
@@ -287,13 +371,15 @@ class House:
                 "utf8": session.utf8,
                 "refused": min(session.refused, 2**62),
             }
-        return None
+        return stream, None
 
-    def authorized(self, stream: "Stream", facts: "Facts", gate: "Door", greeted: int) -> "Session | None":
-        """The session of a client that logged in, or None.  A greeting of ``greeted`` octets was sent; 0: none was."""
+    def authorized(
+        self, stream: "Stream", facts: "Facts", gate: "Door", greeted: int, securing: "Securing | Elsewhere | None"
+    ) -> "Session | None":
+        """The session, logged in or over; None: there was none.  A greeting of ``greeted`` octets was sent; 0: none was."""
         from qpopper_py.protocol.reply import greeting
 
-        if self.settings.kpop:
+        if facts.listener.kpop:
             from qpopper_py.serve.kpop import ticketed
 
             facts.stamp = ""  # the ticket is the one way in
@@ -302,13 +388,16 @@ class House:
                 return None  # what it was answered is KPOP's
             gate = shown
         session = self.session(stream, facts, gate)
+        if securing and facts.listener.tls == "starttls":
+            session.starttls = securing.ready
         line = greeting(self.dialect, facts)
         if not greeted:
             session.wire.write(line)
             session.wire.flush()
             session.wire.sent = 0  # greeted() counts it
         session.greeted(line)
-        return session if session.authorize() else None
+        session.authorize()
+        return session
 
     def transact(
         self,

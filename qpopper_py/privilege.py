@@ -17,6 +17,9 @@ The *checker* (serve/checker.py): the gate with its databases, keys and the modu
 (guess.delay, auth.c2), on messages from fronts; where a source may wait, a child of its own for a connection; with
 kerberos, reading the keytab, in a child that is nobody before it takes a ticket or a KDC's answer apart.
 
+The *TLS* process (serve/securing.py; a child for a connection): reading certificate and key; then it gives up what a
+front gives up, and only then hears the client.
+
 Each *mail* process until it calls :func:`become`: making the user's private state folder, the connection to the log.
 Each *front* until it calls :func:`qpopper_py.sandbox.confine`: importing, the connection to the log.
 
@@ -97,7 +100,12 @@ class Stream:
         self.writer = writer
 
     def receive(self, most: int) -> bytes:
+        """What is there, empty at the end.  BlockingIOError: nothing after all."""
         return os.read(self.reader, most)
+
+    def pending(self) -> bool:
+        """Whether there is something to receive that poll(2) does not see."""
+        return False
 
     def send(self, data: memoryview) -> int:
         """How much was taken.  A pipe that poll calls ready takes PIPE_BUF octets without blocking."""
@@ -171,6 +179,15 @@ class SocketStream(Stream):
         except OSError:
             pass  # nothing more to read, or nobody there
         self.sock.close()
+
+    def end(self) -> None:
+        """Nothing more will be sent."""
+        import _socket
+
+        try:
+            self.sock.shutdown(_socket.SHUT_WR)
+        except OSError:
+            pass  # nobody there
 
 
 def claim_descriptors() -> Stream:

@@ -61,15 +61,16 @@ def empty_folder(path: str, warn: "Callable[[str], None]") -> str:
     return ""
 
 
-def confine(uid: int, gid: int, root: str) -> None:
+def confine(uid: int, gid: int, root: str, files: bool = False) -> None:
     """Be that user for good, in the folder ``root`` (empty: where we are), and let go of all that can be let go of.
 
+    ``files``: but for those that this user may read, where we are.
     Raises PrivilegeError, QpopperError: the process must end.
     """
     import ctypes
 
     libc = ctypes.CDLL(None)
-    if root:
+    if root and not files:
         try:
             os.chroot(root)
         except OSError as why:
@@ -79,7 +80,8 @@ def confine(uid: int, gid: int, root: str) -> None:
     limits()
     libc.prctl(NO_NEW_PRIVS, 1, 0, 0, 0)
     undumpable(libc)
-    landlock(libc)
+    if not files:
+        landlock(libc)
 
 
 def undumpable(libc: "object | None" = None) -> None:

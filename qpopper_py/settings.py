@@ -11,7 +11,6 @@ This module is on the path to the greeting: it imports nothing but errors and th
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.kinds import (
     WEEK,
-    Addresses,
     Choice,
     Days,
     FileName,
@@ -33,6 +32,7 @@ from qpopper_py.kinds import (
     Whole,
     Word,
 )
+from qpopper_py.kinds.listeners import Listener, Listeners, ServerNames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Settings:
         "state_dir", "/var/lib/pop3d", "what must outlast a session: unique-ids, LAST, counters; a folder for each user"
     )
     sendmail = Path("sendmail", "/usr/sbin/sendmail", "the mailer that XTND XMIT gives messages to")
-    listen = Addresses("listen", (), "HOST:PORT to listen on, standalone; none: serve the connection on descriptor 0")
+    listen = Listeners("listen", (), "HOST:PORT to listen on, standalone; none: serve the connection on descriptor 0")
     serve_mode = Choice(
         "serve.mode",
         "standalone",
@@ -218,6 +218,18 @@ class Settings:
     auth_scram_iterations = Whole(
         "auth.scram_iterations", 4096, "how often SCRAM hashes a secret, on both sides (RFC 7677)", 4096, 1_000_000
     )
+    auth_cleartext = Choice(
+        "auth.cleartext",
+        "always",
+        ["always", "local", "tls", "never"],
+        "from where a password may come in the clear: anywhere; this host, and under TLS; under TLS; nowhere",
+    )
+    auth_cleartext_networks = Networks(
+        "auth.cleartext_networks", (), "clients here may send passwords in the clear, whatever auth.cleartext says"
+    )
+    auth_cleartext_users = Names(
+        "auth.cleartext_users", (), "these users may send passwords in the clear, whatever auth.cleartext says"
+    )
     auth_refusal_delay = Moment(
         "auth.refusal_delay", 2, "a refused login is answered this long after it was asked, whatever the reason", 60
     )
@@ -308,6 +320,32 @@ class Settings:
     hosts_access_daemon = Word("hosts_access_daemon", "pop3d", "the name by which these tables know the server")
     hosts_access_allow = Path("hosts_access_allow", "/etc/hosts.allow", "who is let in, hosts_access(5)")
     hosts_access_deny = Path("hosts_access_deny", "/etc/hosts.deny", "of the others, who is not")
+
+    tls_certificate = Path(
+        "tls.certificate", "", "the server's certificate and those above it, PEM; none: there is no TLS"
+    )
+    tls_key = Path("tls.key", "", "its private key, PEM, without a passphrase; empty: in the file of the certificate")
+    tls_sni = ServerNames("tls.sni", (), "certificates for clients that ask for another name")
+    tls_mode = Choice(
+        "tls.mode",
+        "starttls",
+        ["no", "starttls", "implicit"],
+        "TLS on connections of inetd, and where a listener says nothing: none; when asked (STLS); from the first octet",
+    )
+    tls_minimum = Choice("tls.minimum", "1.2", ["1.0", "1.1", "1.2", "1.3"], "the oldest version of TLS that is spoken")
+    tls_ciphers = Text("tls.ciphers", "", "OpenSSL's list of ciphers for TLS up to 1.2; empty: good ones")
+    tls_client_certificates = Choice(
+        "tls.client_certificates", "no", ["no", "ask"], "ask clients for a certificate, which tls.ca must have signed"
+    )
+    tls_ca = Path("tls.ca", "", "the authorities whose signature counts on clients' certificates, PEM")
+    tls_certificate_user = Choice(
+        "tls.certificate_user",
+        "email",
+        ["email", "cn", "uid"],
+        "what of a client's certificate is the user: the first mail address (subjectAltName), common name, or user id",
+    )
+    tls_handshake_timeout = Seconds("tls.handshake_timeout", 30, "how long a client may take to begin TLS", 1, 600)
+    tls_handshakes = Whole("tls.handshakes", 100, "handshakes under way at once, standalone", 1, 10000)
 
     proxy_networks = Networks(
         "proxy.networks", (), "from here come proxies (haproxy, nginx): each connection must begin with a PROXY header"
@@ -423,7 +461,7 @@ class Settings:
         """Raises ConfigurationError for settings that are right one by one and wrong together."""
         if "accounts" in self.auth_sources and not self.accounts_file:
             self._at_odds("auth.sources", "auth.sources names accounts, but accounts.file is empty; set it to the file")
-        if self.kpop and "kerberos" not in self.auth_sources:
+        if (self.kpop or any(one.kpop for one in self.listen)) and "kerberos" not in self.auth_sources:
             self._at_odds("kpop", "kpop is true, but auth.sources does not name kerberos, which judges tickets; add it")
         if self.auth_c2 and not self.state_dir:
             self._at_odds("auth.c2", "auth.c2 counts failures in state_dir, which is empty; set it")
@@ -450,6 +488,18 @@ class Settings:
             self._at_odds(
                 "delete_expired", "delete_expired is true, but nothing expires; set expire to a number of days"
             )
+
+    def listener(self, given: Listener) -> Listener:
+        """``given`` with what holds for all where it says nothing."""
+        return Listener(
+            given.address,
+            given.tls or self.tls_mode,
+            given.cleartext or self.auth_cleartext,
+            given.proxy,
+            given.stamp or self.apop_stamp,
+            given.minimum or self.tls_minimum,
+            given.kpop or self.kpop,
+        )
 
     def _at_odds(self, name: str, what: str) -> None:
         raise ConfigurationError(f"{self.origins.get(name, name)}: {what}")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from qpopper_py import kinds
 from qpopper_py.errors import ConfigurationError
+from qpopper_py.kinds.listeners import Listener
 from qpopper_py.settings import BY_NAME, Settings, parse, table
 
 
@@ -20,8 +21,7 @@ def told(name: str, raw: object, origin: str = "somewhere") -> str:
 
 @pytest.mark.parametrize("row", list(table()), ids=lambda row: row.name)
 def test_every_default_is_a_value_that_the_setting_takes(row: kinds.Setting) -> None:
-    raw = list(row.default) if isinstance(row.default, tuple) else row.default
-    assert row.parse(raw) == row.default
+    assert row.parse(row.written(row.default)) == row.default
 
 
 @pytest.mark.parametrize("row", list(table()), ids=lambda row: row.name)
@@ -76,7 +76,21 @@ def test_the_later_layer_wins_and_is_named_as_the_origin() -> None:
         ("hostname", "pop.example.org", "pop.example.org"),
         ("hostname", "[2001:db8::1]", "[2001:db8::1]"),
         ("xmit_sender", "%u@example.org", "%u@example.org"),
-        ("listen", "*:110,[::1]:1110", ("*:110", "[::1]:1110")),
+        ("listen", "*:110,[::1]:1110", (Listener("*:110"), Listener("[::1]:1110"))),
+        (
+            "listen",
+            "*:110, *:995,tls=implicit,proxy=yes",
+            (Listener("*:110"), Listener("*:995", "implicit", proxy=True)),
+        ),
+        ("listen", ["*:110", {"address": ":995", "tls": "no"}], (Listener("*:110"), Listener(":995", "no"))),
+        (
+            "listen",
+            [{"address": ":110", "minimum": "1.0", "cleartext": "local", "stamp": "never", "kpop": True}],
+            (Listener(":110", "", "local", False, "never", "1.0", True),),
+        ),
+        ("tls.sni", {"Pop.example.org": "/a"}, (("pop.example.org", "/a", ""),)),
+        ("tls.sni", {"*.example.org": {"certificate": "/a", "key": "/b"}}, (("*.example.org", "/a", "/b"),)),
+        ("tls.sni", "a.example=/a:/b, b.example=/c", (("a.example", "/a", "/b"), ("b.example", "/c", ""))),
         ("last", "off", "off"),
     ],
 )
@@ -134,6 +148,16 @@ def test_forms_of_values(name: str, raw: object, value: object) -> None:
         ("listen", ":65536", "up to 65535"),
         ("listen", "a b:1", "neither a name nor an address"),
         ("listen", "[host]:1", "no IPv6 address"),
+        ("listen", ":110,tls=maybe", "':110', whose tls = 'maybe' is not one of no, starttls, implicit"),
+        ("listen", ":110,tsl=no", "':110' with 'tsl', which a listener has not; there is tls, cleartext"),
+        ("listen", [{"tls": "no"}], "has no address"),
+        ("listen", [{"address": ":110", "proxy": "often"}], "whose proxy = 'often' is neither true nor false"),
+        ("listen", [{"address": ":110", "minimum": 1.2}], "whose minimum = 1.2 is not one of 1.0, 1.1, 1.2, 1.3"),
+        ("tls.sni", {"a b": "/a"}, "'a b', which is no host's name"),
+        ("tls.sni", {"a": "a.pem"}, "'a.pem', which is not an absolute path"),
+        ("tls.sni", {"a": {"certificat": "/a"}}, "something else than certificate and key"),
+        ("tls.sni", {"a": {"key": "/a"}}, "is not a table"),
+        ("tls.sni", ["a"], "is not a table"),
     ],
 )
 def test_a_refusal_names_setting_value_origin_and_reason(name: str, raw: object, because: str) -> None:
@@ -182,8 +206,7 @@ def test_any_raw_value_is_taken_or_refused_by_name(name: str, raw: object) -> No
     except ValueError:
         assert told(name, raw, "origin").startswith(f"origin: {name} = ")
     else:
-        again = list(value) if isinstance(value, tuple) else value
-        assert parse(name, again, "origin") == value
+        assert parse(name, BY_NAME[name].written(value), "origin") == value
 
 
 def test_the_accounts_file_as_a_source_must_be_named():

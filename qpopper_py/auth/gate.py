@@ -14,6 +14,7 @@ The gate does not sleep and logs no ordinary refusal: the session does both, by 
 Unknown users, malformed names and empty passwords cost one password hash or digest like all others.
 """
 
+from qpopper_py.auth import cleartext
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Challenge, Malformed, Password, Proof, Token, WhichSalt
 from qpopper_py.auth.mechanisms import TABLE, load
@@ -125,6 +126,8 @@ class Gate:
         offered = self._settings.auth_mechanisms
         rows = [row for row in TABLE if row.sasl and (not offered or row.name in offered) and row.fits(facts)]
         kinds = self._ready()
+        if not cleartext.allowed(facts, self._settings):
+            kinds.discard(Password)
         if not self._salts():
             rows = [row for row in rows if not issubclass(row.kind, Proof)]
         return tuple(row.name for row in rows if issubclass(row.kind, tuple(kinds)))
@@ -183,6 +186,8 @@ class Gate:
             return _nobody(credential, str(why))
         if isinstance(credential, Password) and not credential.secret:
             return _nobody(credential, "empty password")
+        if isinstance(credential, Password) and not cleartext.allowed(facts, self._settings, credential.user):
+            return _nobody(credential, "password in the clear")
         return self._furnish().judge(self._vouched(credential, facts), facts)
 
     def _vouched(self, credential: "Credential", facts: "Facts") -> Account | Denied:

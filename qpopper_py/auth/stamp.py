@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from qpopper_py.settings import Settings
 
 
-def wanted(settings: "Settings", emit: "Callable[[Event], None]") -> bool:
-    """apop.stamp; ``auto`` reads 100 octets of the database, because only entries can answer to a stamp."""
-    if settings.apop_stamp != "auto":
-        return settings.apop_stamp == "always"
+def wanted(settings: "Settings", emit: "Callable[[Event], None]", mode: str = "") -> bool:
+    """By ``mode``, else apop.stamp: ``auto`` reads 100 octets of the database: only entries can answer to a stamp."""
+    mode = mode or settings.apop_stamp
+    if mode != "auto":
+        return mode == "always"
     if "mailauth" not in settings.auth_sources or not settings.mailauth_database:
         return False
     from qpopper_py.auth.authdb import has_apop_entries

@@ -47,6 +47,7 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
     from qpopper_py.personality.check_logins import mechanisms, policy, sources, tokens, wrappers
     from qpopper_py.personality.check_network import limits, proxies
     from qpopper_py.personality.check_rules import bulletins, deleting, unique_ids
+    from qpopper_py.personality.check_tls import exposed, tls
 
     checks = (
         spool,
@@ -54,6 +55,8 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
         mailer,
         trace,
         listening,
+        exposed,
+        tls,
         limits,
         proxies,
         wrappers,
@@ -169,7 +172,7 @@ def listening(settings: "Settings", euid: int) -> "Iterator[Finding]":
 
     from qpopper_py.kinds import address
 
-    for where in settings.listen:
+    for where in (one.address for one in settings.listen):
         host, port = address(where)
         try:
             socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qpopper_py.personality.config import Values
 
 TABLE = re.compile(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?$")
+ROW = re.compile(r"\s*\[\[([^\[\]]+)\]\]\s*(?:#.*)?$")
 KEY = re.compile(r"\s*([A-Za-z0-9_.\-\"' \t]+?)\s*=")
 
 
@@ -43,10 +44,11 @@ def parse(text: bytes, path: str) -> "Values":
 
 
 def flat(tree: "Mapping[str, object]", prefix: str = "") -> "Iterator[tuple[str, object]]":
-    """The leaves by dotted name.  A table that holds nothing is a leaf unless settings belong to it."""
+    """The leaves by dotted name.  A table is a leaf if it is a setting, or is empty and no settings belong to it."""
     for key, value in tree.items():
         name = prefix + key
-        if isinstance(value, dict) and (value or any(known.startswith(name + ".") for known in settings.BY_NAME)):
+        deeper = name not in settings.BY_NAME and (value or any(one.startswith(name + ".") for one in settings.BY_NAME))
+        if isinstance(value, dict) and deeper:
             yield from flat(value, name + ".")
         else:
             yield name, value
@@ -57,8 +59,13 @@ def line_numbers(text: str) -> dict[str, int]:
     lines: dict[str, int] = {}
     prefix = ""
     for number, line in enumerate(text.split("\n"), 1):
-        if table := TABLE.match(line):
+        if row := ROW.match(line):
+            lines.setdefault(plain(row[1]), number)
+            prefix = "[[]]."  # its keys are nobody's names
+        elif table := TABLE.match(line):
             prefix = plain(table[1]) + "."
+            if plain(table[1]) in settings.BY_NAME:
+                lines.setdefault(plain(table[1]), number)
         elif key := KEY.match(line):
             name = prefix + plain(key[1])
             lines[name] = 0 if name in lines else number

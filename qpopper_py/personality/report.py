@@ -97,7 +97,8 @@ def dumped(invocation: "Invocation", *, everything: bool) -> "Iterator[str]":
     for row in table():
         value = row.value(invocation.settings)
         if everything or value != row.default:
-            yield f"{row.name} = {toml(value)}  # {printable(invocation.origins.get(row.name, 'built-in'))}\n"
+            origin = printable(invocation.origins.get(row.name, "built-in"))
+            yield f"{row.name} = {toml(row.written(value))}  # {origin}\n"
 
 
 def toml(value: object) -> str:
@@ -106,6 +107,10 @@ def toml(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple):
         return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, dict):
+        return (
+            "{" + ", ".join(f"{key if key.isalpha() else toml(key)} = {toml(one)}" for key, one in value.items()) + "}"
+        )
     if isinstance(value, (int, float)):
         return str(value)
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'

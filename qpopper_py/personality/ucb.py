@@ -54,6 +54,11 @@ DIALECT = Dialect(
         "changed": "The mail drop was changed by another program; nothing was deleted.",
         "update_failed": "POP mailbox update failed!  Nothing was deleted.",
         "timeout": "POP timeout",
+        "stls": "Begin TLS negotiation",
+        "under_tls": "TLS in progress",
+        "no_tls": "TLS is not possible now; try again in a few minutes.",
+        "needs_tls": "You must use TLS/SSL or stronger authentication such as APOP to connect to this server",
+        "needs_stronger": "You must use stronger authentication such as APOP to connect to this server",
         "xmit_too_large": "Message too large: {limit} octets at most.",
     }
 )

@@ -55,6 +55,11 @@ TEXTS = {
     "changed": "",
     "update_failed": "",
     "timeout": "",
+    "stls": "",
+    "under_tls": "",
+    "no_tls": "",
+    "needs_tls": "",
+    "needs_stronger": "",
     "xmit_too_large": "limit",
 }
 

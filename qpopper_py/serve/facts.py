@@ -11,18 +11,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qpopper_py.events import Event
+    from qpopper_py.kinds.listeners import Listener
     from qpopper_py.privilege import Stream
     from qpopper_py.settings import Settings
 
 
 def learn(
-    stream: "Stream", settings: "Settings", stamp_wanted: bool, emit: "Callable[[Event], None]", quiet: bool = False
+    stream: "Stream",
+    settings: "Settings",
+    listener: "Listener",
+    stamp_wanted: bool,
+    emit: "Callable[[Event], None]",
+    quiet: bool = False,
 ) -> Facts:
-    """The facts of the connection on ``stream``, whose socket's options are set.
+    """The facts of the connection on ``stream``, that came by ``listener``; its socket's options are set.
 
     A stream that is no TCP socket (a terminal, a pipe) has no addresses.
     """
-    facts = Facts(session_id(), host=settings.hostname or os.uname().nodename, quiet=quiet)
+    facts = Facts(session_id(), host=settings.hostname or os.uname().nodename, quiet=quiet, listener=listener)
     if stamp_wanted:
         facts.stamp = f"<{os.getpid()}.{int(time.time())}.{os.urandom(6).hex()}@{facts.host}>"
     sock = getattr(stream, "sock", None)
@@ -42,6 +48,8 @@ def introduced(sock: "_socket.socket", settings: "Settings", facts: Facts, emit:
     from qpopper_py.serve import proxy
 
     try:
+        if facts.listener.proxy and not proxy.Senders(settings.proxy_networks).hold(facts.peer):
+            raise proxy.BadHeader("it is no proxy, and this listener is for proxies")
         proxy.introduce(sock, facts, settings)
     except proxy.BadHeader as why:
         emit(Trouble(facts, f"no PROXY header from {facts.peer} (proxy.networks): {why}", "warning"))

@@ -6,10 +6,12 @@ greets, runs the AUTHORIZATION state, and hands over; then, where fronts are re-
 
 import sys
 
+from qpopper_py.errors import TlsUnavailable
 from qpopper_py.events import Trouble
 from qpopper_py.privilege import SocketStream, Stream
 from qpopper_py.serve import handover
 from qpopper_py.serve.messenger import Messenger
+from qpopper_py.serve.securing import Elsewhere
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,8 +42,13 @@ if TYPE_CHECKING:
         def ready_front(self) -> None:
             """Import all that a front needs: afterwards it cannot."""
 
-        def authorize(self, stream: Stream, facts: Facts, gate: Messenger, greeted: int) -> handover.Fields | None:
-            """Greeting (unless so many octets of it were sent) and AUTHORIZATION; what a HANDOVER says, or None."""
+        def authorize(
+            self, stream: Stream, facts: Facts, gate: Messenger, greeted: int, securing: Elsewhere
+        ) -> tuple[Stream, handover.Fields | None]:
+            """Greeting (unless so many octets of it were sent) and AUTHORIZATION.
+
+            The stream that it ended on, and what a HANDOVER says, or None.
+            """
 
 
 class Front:
@@ -160,8 +167,9 @@ def serve(channel: "_socket.socket", house: "Greeter", fields: "handover.Fields"
     asking = _socket.socket(fileno=descriptors[0])
     stream = stream_of(descriptors[1:])
     number = fields["number"]
+    securing = Elsewhere(Asking(channel, number), house.settings.tls_handshake_timeout)
     try:
-        granted = house.authorize(stream, facts, Messenger(asking), fields["greeted"])
+        stream, granted = house.authorize(stream, facts, Messenger(asking), fields["greeted"], securing)
     finally:
         asking.close()
     if granted is None:
@@ -170,12 +178,38 @@ def serve(channel: "_socket.socket", house: "Greeter", fields: "handover.Fields"
         return
     try:
         whole = {"number": number, **handover.of_tls(facts.tls), **granted}
-        handover.send(channel, handover.HANDOVER, whole, descriptors[1:])
+        handover.send(channel, handover.HANDOVER, whole, stream.descriptors())
     except ValueError as why:  # the client said more at once than can be passed on
         house.emit(Trouble(facts, f"front: {why}; the connection is dropped"))
         handover.send(channel, handover.DONE, {"number": number})
     finally:
         stream.let_go()
+
+
+class Asking:
+    """Asks the keeper for a process that speaks TLS with the client of connection ``number``."""
+
+    def __init__(self, channel: "_socket.socket", number: int) -> None:
+        self.channel = channel
+        self.number = number
+
+    def __call__(self, descriptors: "list[int]") -> "tuple[_socket.socket, _socket.socket]":
+        """To that process: the channel, and the clear end.  Raises TlsUnavailable."""
+        import _socket
+
+        try:
+            handover.send(self.channel, handover.STARTTLS, {"number": self.number}, descriptors)
+            said = handover.receive(self.channel, (handover.SECURED, handover.UNSECURED), 0, 2)
+        except OSError:
+            said = None
+        if said is None:
+            raise TlsUnavailable("the keeper is gone")
+        kind, fields, found = said
+        if kind == handover.UNSECURED or len(found) != 2:
+            handover.close(found)
+            raise TlsUnavailable(fields.get("why", "the keeper sent no process that speaks TLS"))
+        channel, clear = (_socket.socket(fileno=one) for one in found)
+        return channel, clear
 
 
 def stream_of(descriptors: "list[int]") -> Stream:

@@ -17,6 +17,9 @@ DENIED      checker, front       nobody
 GRANTED     checker, front       somebody, whom the keeper has been told
 GRANT       checker, keeper      whose connection it is; never from a front
 HANDOVER    front, keeper        go on with the session, with the client's descriptors
+STARTTLS    front, keeper        have somebody speak TLS with the client, whose descriptors come along
+SECURED     keeper, front        to whom to say go on (:mod:`~qpopper_py.serve.securing`), and the clear end
+UNSECURED   keeper, front        there is no TLS
 DONE        front, keeper        that connection is over
 ADMITTED    porter, keeper       the client may be greeted; who it is, by a proxy and name servers
 ==========  ===================  ==============================================================================
@@ -24,6 +27,7 @@ ADMITTED    porter, keeper       the client may be greeted; who it is, by a prox
 
 from qpopper_py.errors import QpopperError
 from qpopper_py.events import Facts, Tls
+from qpopper_py.kinds.listeners import Listener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +41,22 @@ if TYPE_CHECKING:
 VERSION = 1
 LARGEST = 192 << 10  # octets of a message; what a wire has read and not used is at most 128 KiB
 NUMBER, TEXT, OCTETS, NUMBERS, TEXTS = range(5)
-CONNECTION, ASK, NAMES, MECHANISMS, CHALLENGE, DENIED, GRANTED, GRANT, HANDOVER, DONE, ADMITTED = range(1, 12)
+(
+    CONNECTION,
+    ASK,
+    NAMES,
+    MECHANISMS,
+    CHALLENGE,
+    DENIED,
+    GRANTED,
+    GRANT,
+    HANDOVER,
+    DONE,
+    ADMITTED,
+    STARTTLS,
+    SECURED,
+    UNSECURED,
+) = range(1, 15)
 
 PORT = 65535
 WORD, NAME, PATH, TALK = 64, 1024, 4096, 72 << 10  # octets of a text
@@ -67,6 +86,15 @@ TLS = (
     ("tls_end_point", OCTETS, 2 * WORD),
     ("tls_certificate", TEXT, NAME),
 )
+LISTENER = (
+    ("by_address", TEXT, NAME),
+    ("by_tls", TEXT, WORD),
+    ("by_cleartext", TEXT, WORD),
+    ("by_proxy", NUMBER, 1),
+    ("by_stamp", TEXT, WORD),
+    ("by_minimum", TEXT, WORD),
+    ("by_kpop", NUMBER, 1),
+)
 ACCOUNT = (
     ("user", TEXT, NAME),
     ("uid", NUMBER, ID),
@@ -88,7 +116,7 @@ REFUSAL = (
     ("alias", TEXT, PATH),
 )
 FORMS: "dict[int, tuple[tuple[str, int, int], ...]]" = {
-    CONNECTION: (("number", NUMBER, BIG), ("greeted", NUMBER, NAME), *FACTS, *TLS),
+    CONNECTION: (("number", NUMBER, BIG), ("greeted", NUMBER, NAME), *FACTS, *LISTENER, *TLS),
     ASK: (("mechanism", TEXT, WORD), ("data", OCTETS, TALK), *TLS),
     NAMES: TLS,
     MECHANISMS: (("names", TEXTS, WORD),),
@@ -108,8 +136,11 @@ FORMS: "dict[int, tuple[tuple[str, int, int], ...]]" = {
         ("refused", NUMBER, BIG),
         *TLS,
     ),
+    STARTTLS: (("number", NUMBER, BIG),),
+    SECURED: (("number", NUMBER, BIG),),
+    UNSECURED: (("why", TEXT, PATH),),
     DONE: (("number", NUMBER, BIG),),
-    ADMITTED: (*FACTS, *TLS),
+    ADMITTED: (*FACTS, *LISTENER, *TLS),
 }
 LISTED = 65535  # entries of a list
 INT = 4  # octets of a descriptor in SCM_RIGHTS: a C int
@@ -272,8 +303,9 @@ def pair() -> "tuple[_socket.socket, _socket.socket]":
 
 
 def of_facts(facts: Facts) -> "Fields":
-    """The fields FACTS and TLS of ``facts``."""
-    return {name: getattr(facts, name) for name, _, _ in FACTS} | of_tls(facts.tls)
+    """The fields FACTS, LISTENER and TLS of ``facts``."""
+    by = {name: getattr(facts.listener, name.removeprefix("by_")) for name, _, _ in LISTENER}
+    return {name: getattr(facts, name) for name, _, _ in FACTS} | by | of_tls(facts.tls)
 
 
 def of_tls(tls: Tls | None) -> "Fields":
@@ -282,7 +314,9 @@ def of_tls(tls: Tls | None) -> "Fields":
 
 
 def facts_from(fields: "Fields") -> Facts:
-    facts = Facts(fields["session"], tls=tls_from(fields))
+    by = {name.removeprefix("by_"): fields[name] for name, _, _ in LISTENER}
+    by["proxy"], by["kpop"] = bool(by["proxy"]), bool(by["kpop"])
+    facts = Facts(fields["session"], tls=tls_from(fields), listener=Listener(**by))
     for name, _, _ in FACTS:
         setattr(facts, name, fields[name])
     facts.secure, facts.quiet = bool(fields["secure"]), bool(fields["quiet"])

@@ -14,15 +14,16 @@ import os
 
 from qpopper_py.auth.account import Account
 from qpopper_py.auth.stamp import wanted
-from qpopper_py.errors import QpopperError
-from qpopper_py.events import Trouble
-from qpopper_py.privilege import become
-from qpopper_py.sandbox import empty_folder, unprivileged
+from qpopper_py.errors import PeerGone, QpopperError, TlsUnavailable
+from qpopper_py.events import Note, Trouble
+from qpopper_py.privilege import SocketStream, become
+from qpopper_py.sandbox import confine, empty_folder, unprivileged
 from qpopper_py.serve import handover, porter
 from qpopper_py.serve.checkers import Checkers
 from qpopper_py.serve.facts import learn
 from qpopper_py.serve.fronts import Front, Fronts, stream_of
 from qpopper_py.serve.roles import DotlockKeeper, KeptDotlock, be_mail_user, lockable, where
+from qpopper_py.serve.securing import Waiting
 from qpopper_py.serve.standalone import Service
 from qpopper_py.serve.teller import CLIENT, GRANTED, LOGGED_IN, Teller
 
@@ -32,13 +33,18 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from qpopper_py.events import Facts
+    from qpopper_py.kinds.listeners import Listener
     from qpopper_py.privilege import Stream
     from qpopper_py.serve.checkers import Vault
     from qpopper_py.serve.fronts import Greeter
+    from qpopper_py.serve.securing import Securing
     from qpopper_py.serve.standalone import Household
 
     class House(Household, Greeter, Vault, Protocol):
         """What the keeper has from ``__main__``."""
+
+        def tls(self) -> Securing | None:
+            """What makes connections TLS's, where there is a certificate."""
 
         def ready_mail(self) -> None:
             """Import what a mail process needs."""
@@ -64,12 +70,13 @@ if TYPE_CHECKING:
 class Connection:
     """One that is not logged in yet."""
 
-    __slots__ = ("account", "facts", "groups", "identity", "number")
+    __slots__ = ("account", "facts", "groups", "identity", "number", "secured")
 
     def __init__(self, number: int, facts: "Facts", identity: "list[tuple[int, int]]") -> None:
         self.number = number
         self.facts = facts
         self.identity = identity  # device and inode of each of the client's descriptors
+        self.secured = False  # TLS was asked for
         self.account: Account | None = None
         self.groups: list[int] = []
 
@@ -127,22 +134,35 @@ class Keeper(Service):
         """Under inetd: the one connection, of whose greeting so many octets were sent.  ``stream`` is let go."""
         self.loop.heed({})
         self.fronts.kept = 0
-        descriptors = stream.descriptors()
-        front = self.fronts.take()  # first, because the client waits for it
-        self.checkers.fill(1)
-        self._bring(front, facts, descriptors, 1, greeted)
-        stream.let_go()
+        if facts.listener.tls == "implicit":
+            self._secure_first(stream, facts, 1)
+            while self.waiting:
+                self.loop.turn()
+        else:
+            descriptors = stream.descriptors()
+            front = self.fronts.take()  # first, because the client waits for it
+            self.checkers.fill(1)
+            self._bring(front, facts, descriptors, 1, greeted)
+            stream.let_go()
         self.checkers.dismiss()
         self.house.ready_mail()
         while self.loop.children:
             self.loop.turn()
 
-    def take(self, sock: "_socket.socket", number: int, quiet: bool) -> None:
+    def take(self, sock: "_socket.socket", by: "Listener", number: int, quiet: bool) -> None:
         settings = self.house.settings
         stream = stream_of([sock.detach()])
-        facts = learn(stream, settings, wanted(settings, self.emit), self.emit, quiet)
-        if porter.needed(settings):
+        listener = settings.listener(by)
+        facts = learn(stream, settings, listener, wanted(settings, self.emit, listener.stamp), self.emit, quiet)
+        if porter.needed(settings, facts):
             self._ask_porter(stream, facts, number)
+        else:
+            self._admit(stream, facts, number)
+
+    def _admit(self, stream: "Stream", facts: "Facts", number: int) -> None:
+        """Serve a client that may be greeted.  Raises OSError."""
+        if facts.listener.tls == "implicit":
+            self._secure_first(stream, facts, number)
         else:
             self._serve(stream, facts, number)
 
@@ -209,7 +229,7 @@ class Keeper(Service):
             if said and not self.stopping:
                 facts = handover.facts_from(said[1])
                 if not facts.proxy or self.limits.hear(number, CLIENT + facts.peer.encode("ascii")) == GRANTED:
-                    self._serve(stream, facts, number)
+                    self._admit(stream, facts, number)
         except (OSError, ValueError, QpopperError) as why:
             self.emit(Trouble(facts, f"cannot serve a connection: {why}", "warning"))
         finally:
@@ -218,6 +238,100 @@ class Keeper(Service):
                 stream.let_go()  # without a word, as tcpd does
             if number not in self.connections:
                 self.limits.ended(number)
+
+    # ----------------------------------------------------------------------------------------------------------
+    # TLS: a process between the client and whoever serves it
+
+    def _speak_tls(self, stream: "Stream", facts: "Facts") -> "tuple[_socket.socket, _socket.socket]":
+        """Fork the process that speaks TLS on ``stream``: the channel to it, and the clear end.
+
+        Raises OSError, TlsUnavailable.
+        """
+        import _socket
+
+        securing = self.house.tls()
+        if securing is None:
+            raise TlsUnavailable("there is no tls.certificate; name the file")
+        channel, theirs = handover.pair()
+        inner, outer = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        uid, gid, root = self.fronts.identity
+
+        def speak() -> None:
+            self.house.reopen_log()
+            securing.speak(
+                stream, SocketStream(outer), theirs, facts, lambda closed: confine(uid, gid, root, files=not closed)
+            )
+
+        keep = [0, 1, 2, theirs.fileno(), outer.fileno(), *stream.descriptors(), *self.house.descriptors()]
+        try:
+            self.loop.fork("TLS process", speak, keep + securing.descriptors(), self._tls_ended, facts)
+        except OSError:
+            channel.close()
+            inner.close()
+            raise
+        finally:
+            theirs.close()
+            outer.close()
+        return channel, inner
+
+    def _tls_ended(self, status: int) -> None:
+        self.ended("a TLS process", status)
+
+    def _secure_first(self, stream: "Stream", facts: "Facts", number: int) -> None:
+        """TLS from the first octet: serve the client when the handshake is done.  Raises OSError."""
+        try:
+            channel, inner = self._speak_tls(stream, facts)
+        except TlsUnavailable as why:
+            self.emit(Trouble(facts, str(why), "warning"))
+            self.limits.ended(number)
+            return
+        finally:
+            stream.let_go()
+        waiting = Waiting(channel)
+        self.waiting += 1
+        self.loop.watch(channel.fileno(), lambda: self._shaken(waiting, inner, facts, number))
+
+    def _shaken(self, waiting: "Waiting", inner: "_socket.socket", facts: "Facts", number: int) -> None:
+        """A word of the TLS process, or its end."""
+        try:
+            if not waiting.go_on():
+                return
+            facts.tls = waiting.tls
+        except (OSError, PeerGone) as why:
+            inner.close()
+            self.limits.ended(number)
+            said = str(why)
+            self.emit(Note(facts, said, "debug") if waiting.ready else Trouble(facts, said, "warning"))
+        self.waiting -= 1
+        self.loop.forget(waiting.channel.fileno())
+        waiting.channel.close()
+        if facts.tls and self.stopping:
+            inner.close()
+            self.limits.ended(number)
+        elif facts.tls:
+            try:
+                self._serve(stream_of([inner.detach()]), facts, number)
+            except (OSError, QpopperError) as why:
+                self.limits.ended(number)
+                self.emit(Trouble(facts, f"cannot serve a connection: {why}", "warning"))
+
+    def _start_tls(self, front: Front, connection: Connection, descriptors: "list[int]") -> None:
+        """STLS: the front goes on with the clear end of a process that speaks TLS.  Raises OSError."""
+        stream = stream_of(descriptors)
+        try:
+            channel, inner = self._speak_tls(stream, connection.facts)
+        except (OSError, TlsUnavailable) as why:
+            handover.send(front.channel, handover.UNSECURED, {"why": str(why)}, wait=False)
+            return
+        finally:
+            stream.let_go()
+        connection.identity, connection.secured = identities([inner.fileno()]), True
+        try:
+            both = [channel.fileno(), inner.fileno()]
+            handover.send(front.channel, handover.SECURED, {"number": connection.number}, both, wait=False)
+        finally:
+            channel.close()
+            inner.close()
 
     # ----------------------------------------------------------------------------------------------------------
     # What checkers and fronts say
@@ -232,12 +346,17 @@ class Keeper(Service):
     def _heard(self, front: Front) -> None:
         descriptors: list[int] = []
         try:
-            said = handover.receive(front.channel, (handover.HANDOVER, handover.DONE), 0, 2, wait=False)
+            kinds = (handover.HANDOVER, handover.DONE, handover.STARTTLS)
+            said = handover.receive(front.channel, kinds, 0, 2, wait=False)
             if said is None:
                 self._lost(front)
                 return
             kind, fields, descriptors = said
             connection = self._checked(front, kind, fields, descriptors)
+            if kind == handover.STARTTLS:
+                given, descriptors = descriptors, []
+                self._start_tls(front, connection, given)
+                return
         except BlockingIOError:
             return
         except (OSError, QpopperError) as why:
@@ -258,10 +377,12 @@ class Keeper(Service):
             if descriptors:
                 raise handover.Forged("descriptors that nobody asked for")
             return connection
-        if connection.account is None:
+        if kind == handover.HANDOVER and connection.account is None:
             self.checkers.drain()  # a checker says it before it tells the front
-        if connection.account is None:
-            raise handover.Forged("a session that no checker granted")
+            if connection.account is None:
+                raise handover.Forged("a session that no checker granted")
+        if kind == handover.STARTTLS and (connection.secured or connection.facts.listener.tls != "starttls"):
+            raise handover.Forged("a wish for TLS where there is none")
         if identities(descriptors) != connection.identity:
             raise handover.Forged("descriptors that are not the client's")
         return connection

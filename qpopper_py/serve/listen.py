@@ -6,6 +6,7 @@ import os
 from qpopper_py import kinds
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.events import Note
+from qpopper_py.kinds.listeners import Listener
 from qpopper_py.privilege import SocketStream
 from qpopper_py.serve.facts import address
 
@@ -21,14 +22,14 @@ BACKLOG = 1024  # a burst of clients must not wait for a second SYN
 NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 SHORT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 FIRST_PASSED = 3  # sd_listen_fds(3)
-INHERITED = "inherited"
+INHERITED = Listener()
 
 
-def opened(where: str) -> "list[_socket.socket]":
-    """A listening socket for every address that ``where`` stands for; raises ConfigurationError."""
+def opened(wanted: Listener) -> "list[_socket.socket]":
+    """A listening socket for every address that ``wanted`` stands for; raises ConfigurationError."""
     import _socket
 
-    host, port = kinds.address(where)
+    host, port = kinds.address(wanted.address)
     made: list[_socket.socket] = []
     try:
         found = _socket.getaddrinfo(host or None, port, 0, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, _socket.AI_PASSIVE)
@@ -41,7 +42,7 @@ def opened(where: str) -> "list[_socket.socket]":
     except OSError as why:
         for sock in made:
             sock.close()
-        raise ConfigurationError(f"listen: cannot listen on {where}: {why.strerror or why}") from None
+        raise ConfigurationError(f"listen: cannot listen on {wanted.address}: {why.strerror or why}") from None
     return made
 
 
@@ -74,7 +75,7 @@ def passed_on() -> "list[_socket.socket]":
     return [sock for sock in sockets if SocketStream(sock).listens()]
 
 
-def flat(sockets: "dict[str, list[_socket.socket]]") -> "list[_socket.socket]":
+def flat(sockets: "dict[Listener, list[_socket.socket]]") -> "list[_socket.socket]":
     return [sock for some in sockets.values() for sock in some]
 
 
@@ -85,15 +86,15 @@ class Listening:
         self,
         loop: "Loop",
         emit: "Callable[[Event], None]",
-        take: "Callable[[_socket.socket, str], None]",
+        take: "Callable[[_socket.socket, str, Listener], None]",
         short: "Callable[[OSError], None]",
     ) -> None:
-        """``take`` is given a client and its address; ``short`` hears what the system has too little of."""
+        """``take`` is given a client, its address and its listener; ``short`` hears what the system has too little of."""
         self.loop = loop
         self.emit = emit
         self.take = take
         self.short = short
-        self.sockets: dict[str, list[_socket.socket]] = {}
+        self.sockets: dict[Listener, list[_socket.socket]] = {}
         self.paused = False
 
     def adopt(self, sockets: "Sequence[_socket.socket]") -> None:
@@ -101,25 +102,33 @@ class Listening:
         for sock in sockets:
             sock.setblocking(False)
         self.sockets[INHERITED] = list(sockets)
-        self._begin(self.sockets[INHERITED])
+        self._begin(INHERITED, self.sockets[INHERITED])
 
-    def change(self, addresses: "Sequence[str]") -> None:
-        """Listen on ``addresses`` and on no others; raises ConfigurationError, and then nothing has changed."""
+    def change(self, wanted: "Sequence[Listener]") -> None:
+        """Listen as ``wanted`` and nowhere else; raises ConfigurationError, and then nothing has changed."""
         if INHERITED in self.sockets:
             return
-        new: dict[str, list[_socket.socket]] = {}
+        there = {one.address: one for one in self.sockets}
+        new: dict[Listener, list[_socket.socket]] = {}
         try:
-            for where in addresses:
-                if where not in self.sockets:
-                    new[where] = opened(where)
+            for one in wanted:
+                if one.address not in there:
+                    new[one] = opened(one)
         except ConfigurationError:
             for sock in flat(new):
                 sock.close()
             raise
-        for where in set(self.sockets) - set(addresses):
-            self._end(self.sockets.pop(where))
+        for gone in set(there) - {one.address for one in wanted}:
+            self._end(self.sockets.pop(there.pop(gone)))
+        for one in wanted:
+            if one.address in there and one != there[one.address]:  # the same sockets, on other terms
+                sockets = self.sockets.pop(there[one.address])
+                self._forget(sockets)
+                self.sockets[one] = sockets
+                self._watch(one, sockets)
         self.sockets.update(new)
-        self._begin(flat(new))
+        for one, sockets in new.items():
+            self._begin(one, sockets)
 
     def close(self) -> None:
         for sockets in self.sockets.values():
@@ -130,31 +139,35 @@ class Listening:
         """Let clients wait in the backlog."""
         if not self.paused:
             self.paused = True
-            for sock in flat(self.sockets):
-                self.loop.forget(sock.fileno())
+            self._forget(flat(self.sockets))
 
     def resume(self) -> None:
         if self.paused:
             self.paused = False
-            self._watch(flat(self.sockets))
+            for one, sockets in self.sockets.items():
+                self._watch(one, sockets)
 
-    def _begin(self, sockets: "list[_socket.socket]") -> None:
+    def _begin(self, one: Listener, sockets: "list[_socket.socket]") -> None:
+        first = " (TLS from the first octet)" if one.tls == "implicit" else ""
         for sock in sockets:
             host, port = sock.getsockname()[:2]
-            self.emit(Note(None, f"listening on {f'[{host}]' if ':' in host else host}:{port}"))
-        if not self.paused:
-            self._watch(sockets)
+            self.emit(Note(None, f"listening on {f'[{host}]' if ':' in host else host}:{port}{first}"))
+        self._watch(one, sockets)
 
-    def _watch(self, sockets: "list[_socket.socket]") -> None:
-        for sock in sockets:
-            self.loop.watch(sock.fileno(), lambda sock=sock: self._accept(sock))  # type: ignore[misc]  # no type for it
+    def _watch(self, one: Listener, sockets: "list[_socket.socket]") -> None:
+        for sock in sockets if not self.paused else ():
+            self.loop.watch(sock.fileno(), lambda sock=sock: self._accept(sock, one))  # type: ignore[misc]  # no type for it
 
-    def _end(self, sockets: "list[_socket.socket]") -> None:
+    def _forget(self, sockets: "list[_socket.socket]") -> None:
         for sock in sockets:
             self.loop.forget(sock.fileno())
+
+    def _end(self, sockets: "list[_socket.socket]") -> None:
+        self._forget(sockets)
+        for sock in sockets:
             sock.close()
 
-    def _accept(self, listener: "_socket.socket") -> None:
+    def _accept(self, listener: "_socket.socket", one: Listener) -> None:
         import _socket
 
         try:
@@ -165,4 +178,4 @@ class Listening:
             if why.errno in SHORT_OF:
                 self.short(why)
             return
-        self.take(_socket.socket(fileno=descriptor), address(name)[0])
+        self.take(_socket.socket(fileno=descriptor), address(name)[0], one)

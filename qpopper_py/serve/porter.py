@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from qpopper_py.settings import Settings
 
 
-def needed(settings: "Settings") -> bool:
-    return bool(settings.log_reverse_lookup or settings.proxy_networks or settings.hosts_access == "on")
+def needed(settings: "Settings", facts: "Facts") -> bool:
+    proxies = settings.proxy_networks or facts.listener.proxy
+    return bool(settings.log_reverse_lookup or proxies or settings.hosts_access == "on")
 
 
 def admitted(
@@ -24,7 +25,8 @@ def admitted(
     ``teller``: to whoever counts the sessions of a proxy's clients.
     """
     sock = getattr(stream, "sock", None)
-    if settings.proxy_networks and sock and facts.peer and not introduced(sock, settings, facts, emit):
+    proxies = settings.proxy_networks or facts.listener.proxy
+    if proxies and sock and facts.peer and not introduced(sock, settings, facts, emit):
         return False
     if facts.proxy and not teller.client(facts.peer):
         return False

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from qpopper_py.events import Event
+    from qpopper_py.kinds.listeners import Listener
     from qpopper_py.privilege import Stream
     from qpopper_py.settings import Settings
 
@@ -47,8 +48,11 @@ if TYPE_CHECKING:
         def descriptors(self) -> list[int]:
             """Those that every process of ours needs."""
 
-        def converse(self, stream: Stream, teller: Teller) -> None:
-            """Serve a connection from greeting to sign-off."""
+        def tls_descriptors(self) -> list[int]:
+            """Those by which keys are had; for processes that speak TLS, and no others."""
+
+        def converse(self, stream: Stream, teller: Teller, by: Listener) -> None:
+            """Serve a connection that came by a listener from greeting to sign-off."""
 
 
 DEADLY = (1, 2, 15)  # SIGHUP, SIGINT, SIGTERM: an administrator's
@@ -114,8 +118,11 @@ class Service:
     def end(self) -> None:
         """No client comes any more."""
 
-    def take(self, sock: "_socket.socket", number: int, quiet: bool) -> None:
-        """Serve the client, who counts as ``number`` until ``limits.ended``.  Raises OSError.  ``quiet``: as a fact."""
+    def take(self, sock: "_socket.socket", by: "Listener", number: int, quiet: bool) -> None:
+        """Serve the client, who came ``by`` that listener and counts as ``number`` until ``limits.ended``.
+
+        Raises OSError.  ``quiet``: as a fact.
+        """
         raise NotImplementedError  # both services below have their own
 
     def sessions(self) -> int:
@@ -149,7 +156,7 @@ class Service:
     def reloaded(self) -> None:
         """New settings are in force."""
 
-    def _taken(self, sock: "_socket.socket", peer: str) -> None:
+    def _taken(self, sock: "_socket.socket", peer: str, by: "Listener") -> None:
         if not self.limits.admit(peer):
             sock.close()  # without a word
             return
@@ -158,7 +165,7 @@ class Service:
         quiet = self.limits.quiet(peer)
         self.limits.began(number, peer)
         try:
-            self.take(sock, number, quiet)
+            self.take(sock, by, number, quiet)
         except Exception as why:  # noqa: BLE001  # the next client may fare better
             sock.close()
             self.limits.ended(number)
@@ -186,14 +193,14 @@ class Service:
 class Standalone(Service):
     """A process for each connection."""
 
-    def take(self, sock: "_socket.socket", number: int, quiet: bool) -> None:
+    def take(self, sock: "_socket.socket", by: "Listener", number: int, quiet: bool) -> None:
         import _socket
 
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
 
         def session() -> None:
             sock.setblocking(True)
-            self.house.converse(SocketStream(sock), Teller(theirs, quiet))
+            self.house.converse(SocketStream(sock), Teller(theirs, quiet), by)
 
         def over(status: int) -> None:
             self.limits.ended(number)
@@ -201,6 +208,7 @@ class Standalone(Service):
 
         try:
             keep = [0, 1, 2, sock.fileno(), theirs.fileno(), *self.house.descriptors()]
+            keep += self.house.tls_descriptors()
             self.loop.fork("session", session, keep, over)
         except OSError:
             ours.close()

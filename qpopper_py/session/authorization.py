@@ -16,8 +16,25 @@ if TYPE_CHECKING:
 def user(session: "Session", words: "list[bytes]") -> Reply:
     """The same reply for every name: USER tells nobody who has an account."""
     must_be_utf8(session, words[0])
+    _refuse_cleartext(session, words[0])
     _name(session, words[0])
     return Reply(session.dialect.say("user", user=session.user))
+
+
+def capability(session: "Session") -> str:
+    """The line of CAPA: where a password may come as it is (auth.cleartext)."""
+    from qpopper_py.auth import cleartext
+
+    return "USER" if cleartext.allowed(session.facts, session.settings) else ""
+
+
+def _refuse_cleartext(session: "Session", name: bytes) -> None:
+    """Raises Refused where the password of ``name`` must not come as it is: before it does, and alike for all."""
+    from qpopper_py.auth import cleartext
+    from qpopper_py.auth.credentials import spelled
+
+    if not cleartext.allowed(session.facts, session.settings, spelled(name)):
+        raise Refused(session.dialect.say(cleartext.remedy(session.facts, session.settings)), "AUTH")
 
 
 def pass_(session: "Session", words: "list[bytes]") -> Reply:

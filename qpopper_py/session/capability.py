@@ -13,7 +13,7 @@ ALWAYS = ("PIPELINING", "RESP-CODES", "AUTH-RESP-CODE")
 
 
 def capa(session: "Session", words: "list[bytes]") -> Reply:
-    """The same list before and after login: clients ask once."""
+    """The same list before and after login, but for what depends on TLS: clients ask once, and again after STLS."""
     said = [row.capa for same_verb in session.rows.values() for row in same_verb]
     lines = [line for line in (capa if isinstance(capa, str) else capa(session) for capa in said) if line]
     lines += [*ALWAYS, expire(session.settings), f"IMPLEMENTATION qpopper_py-{__version__}"]

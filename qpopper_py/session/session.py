@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from qpopper_py.auth.account import Account, Denied
     from qpopper_py.auth.credentials import Challenge
+    from qpopper_py.privilege import Stream
     from qpopper_py.protocol.dialect import Dialect
     from qpopper_py.session.mailer import Mailer
     from qpopper_py.session.wire import Wire
@@ -68,6 +69,9 @@ class Session:
     maildrop: Maildrop  # in the TRANSACTION state
     mailer: "Mailer"  # likewise
     update: Update  # likewise
+    # Makes TLS ready on the wire's stream (raises TlsUnavailable); what it returns does the handshake, notes it in the
+    # facts, and returns the stream to go on with.  None: there is no TLS.
+    starttls: "Callable[[Stream, events.Facts], Callable[[], Stream]] | None" = None
 
     def __init__(
         self,

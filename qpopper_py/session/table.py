@@ -10,7 +10,7 @@ popper has it.
 
 from qpopper_py.protocol.request import Request, plain
 from qpopper_py.session import authorization as auth
-from qpopper_py.session import capability, language, sasl, transaction, xtnd
+from qpopper_py.session import capability, language, sasl, starttls, transaction, xtnd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,11 +84,12 @@ class Row:
 # fmt: off
 TABLE = (
     #   verb         states        least most  handler             success        failure        secret    CAPA
-    Row("user",      BEFORE,        1, 1,    auth.user,           USER_GIVEN,                 named=True,  capa="USER"),
+    Row("user",      BEFORE,        1, 1,    auth.user,           USER_GIVEN,     named=True,  capa=auth.capability),
     Row("pass",      (USER_GIVEN,), 1, None, auth.pass_,          TRANSACTION,   AUTHORIZATION, secret=0),
     Row("apop",      BEFORE,        2, 2,    auth.apop,           TRANSACTION,   AUTHORIZATION, secret=1,  named=True),
     Row("auth",      BEFORE,        0, 0,    sasl.list_,                                       capa=sasl.capability),
     Row("auth",      BEFORE,        1, 2,    sasl.auth,           TRANSACTION,   AUTHORIZATION, secret=1,  long=True),
+    Row("stls",      BEFORE,        0, 0,    starttls.stls,       AUTHORIZATION,              capa=starttls.capability),
     Row("utf8",      BEFORE,        0, 0,    language.utf8,                                           capa="UTF8 USER"),
     Row("lang",      ANYWHERE,      0, 1,    language.lang,                                                capa="LANG"),
     Row("capa",      BEFORE,        0, 0,    capability.capa),

@@ -87,9 +87,12 @@ class Wire:
             before = self.clock()
             self.flush()
             deadline = min(deadline + self.clock() - before, self.deadline)
-        self._wait(self.stream.reader, select.POLLIN, deadline)
+        if not self.stream.pending():
+            self._wait(self.stream.reader, select.POLLIN, deadline)
         try:
             data = self.stream.receive(PIECE)
+        except BlockingIOError:
+            return deadline  # not yet: a record of TLS in pieces
         except OSError as why:
             raise PeerGone(str(why)) from None
         if not data:
@@ -103,6 +106,11 @@ class Wire:
         left = deadline - self.clock()
         if left <= 0 or not poll.poll(left * 1000):
             raise TimedOut("the client was silent for too long")
+
+    def restart(self, stream: "Stream") -> None:
+        """Go on over another ``stream``; what came before and was not read never came (RFC 2595 section 4)."""
+        self.unread.clear()
+        self.stream = stream
 
     def write(self, data: bytes) -> None:
         """Take ``data`` for the client; it leaves with the next flush at the latest."""

@@ -108,7 +108,7 @@ def posted(sender: str, subject: str, text: str, when: datetime) -> bytes:
 
 def announce(settings: Settings) -> None:
     """The lines to try it with."""
-    where = settings.listen[0]
+    where = settings.listen[0].address
     host, _, port = where.rpartition(":")
     print(
         f"""pop3d --demo: {len(LETTERS)} messages for user {USER}, password and APOP secret {SECRET!r}, on {where}.

@@ -25,7 +25,9 @@ def sample() -> str:
             group = above
         words = textwrap.wrap(row.why, 117, break_on_hyphens=False)
         words += textwrap.wrap(f"takes {row.form}", 117, break_on_hyphens=False)
-        pieces.append("\n" + "".join(f"# {line}\n" for line in words) + f"#{row.name} = {toml(row.default)}\n")
+        pieces.append(
+            "\n" + "".join(f"# {line}\n" for line in words) + f"#{row.name} = {toml(row.written(row.default))}\n"
+        )
     return "".join(pieces)
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from qpopper_py.errors import ConfigurationError
+from qpopper_py.kinds.listeners import Listener
 from qpopper_py.personality import commandline, config, tru64
 from qpopper_py.personality.commandline import Invocation
 from qpopper_py.personality.options import Option
@@ -109,10 +110,15 @@ def test_what_is_wrong_is_named_with_what_to_do(argv: list[str], words: str) -> 
 
 def test_listen_may_be_given_often_and_takes_the_place_of_the_files(tmp_path: Path) -> None:
     path = toml(tmp_path, 'listen = [":1"]\n')
-    assert read("--config", path).settings.listen == (":1",)
+    assert read("--config", path).settings.listen == (Listener(":1"),)
     invocation = read("--config", path, "--listen", "[::1]:110", "--listen=*:110")
-    assert invocation.settings.listen == ("[::1]:110", "*:110")
+    assert invocation.settings.listen == (Listener("[::1]:110"), Listener("*:110"))
     assert not invocation.inetd
+
+
+def test_options_of_a_listener_stand_behind_its_address() -> None:
+    given = read("--listen", ":110,cleartext=tls,minimum=1.0", "--listen", ":995,tls=implicit").settings.listen
+    assert given == (Listener(":110", cleartext="tls", minimum="1.0"), Listener(":995", tls="implicit"))
 
 
 def test_inetd_is_stronger_than_listen_in_the_file(tmp_path: Path) -> None:

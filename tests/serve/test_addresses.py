@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qpopper_py.errors import ConfigurationError
+from qpopper_py.kinds.listeners import Listener
 from qpopper_py.serve import listen
 from tests.harness import PATIENCE, Dialogue, Server, open_folder
 
@@ -51,7 +52,7 @@ def test_clients_of_both_families_are_served_and_logged_by_their_address(
 def sockets_for(address: str) -> list[tuple[int, str]]:
     """The families and addresses that are listened on for ``address``."""
     with ExitStack() as stack:
-        made = listen.opened(address)
+        made = listen.opened(Listener(address))
         for sock in made:
             stack.callback(sock.close)
         return [(sock.family, sock.getsockname()[0]) for sock in made]

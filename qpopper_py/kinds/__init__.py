@@ -40,6 +40,10 @@ class Setting:
     def value(self, settings: "Holder") -> object:
         return settings.values.get(self.name, self.default)
 
+    def written(self, value: object) -> object:
+        """The checked ``value`` as a file would have it: texts, numbers, lists and tables of them."""
+        return value
+
 
 class Text(Setting):
     """Any text."""
@@ -341,18 +345,6 @@ class Networks(Names):
                     ipaddress.ip_network(word, strict=False)
                 except ValueError:
                     raise ValueError(f"holds {word!r}, which is neither an address nor a network") from None
-        return words
-
-
-class Addresses(Names):
-    """A list of HOST:PORT; see :func:`address`."""
-
-    form = "a list of HOST:PORT"
-
-    def parse(self, raw: object) -> "tuple[str, ...]":
-        words = super().parse(raw)
-        for word in words:
-            address(word)
         return words
 
 

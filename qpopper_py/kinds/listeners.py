@@ -1,0 +1,168 @@
+"""Where to listen, and the certificates of names: settings whose values are tables.
+
+On the path to the greeting, as all of this room.
+"""
+
+from qpopper_py.kinds import Setting, Switch, address
+
+CHOICES = {
+    "tls": ("no", "starttls", "implicit"),
+    "cleartext": ("always", "local", "tls", "never"),
+    "stamp": ("auto", "always", "never"),
+    "minimum": ("1.0", "1.1", "1.2", "1.3"),
+}
+SWITCHES = ("proxy", "kpop")
+
+
+class Listener:
+    """One address that is listened on, and how those are met who connect to it.
+
+    ``address`` is HOST:PORT, empty for a connection that somebody else accepted (inetd).  Of ``tls``, ``cleartext``,
+    ``stamp`` and ``minimum``, empty stands for the setting that holds for all (tls.mode, auth.cleartext, apop.stamp,
+    tls.minimum).
+    """
+
+    __slots__ = ("address", "cleartext", "kpop", "minimum", "proxy", "stamp", "tls")
+
+    def __init__(
+        self,
+        address: str = "",
+        tls: str = "",
+        cleartext: str = "",
+        proxy: bool = False,
+        stamp: str = "",
+        minimum: str = "",
+        kpop: bool = False,
+    ) -> None:
+        self.address = address
+        self.tls = tls
+        self.cleartext = cleartext
+        self.proxy = proxy
+        self.stamp = stamp
+        self.minimum = minimum
+        self.kpop = kpop
+
+    @property
+    def options(self) -> "dict[str, str | bool]":
+        """What was said beside the address."""
+        return {name: value for name in (*CHOICES, *SWITCHES) if (value := getattr(self, name))}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Listener) and (self.address, self.options) == (other.address, other.options)
+
+    def __hash__(self) -> int:
+        return hash(self.address)
+
+    def __repr__(self) -> str:
+        return f"Listener({self.address!r}, **{self.options!r})"
+
+
+class Listeners(Setting):
+    """Addresses to listen on: texts HOST:PORT[,OPTION=VALUE...], or tables with ``address`` and the options."""
+
+    form = "a list of HOST:PORT, or tables [[listen]] with address, tls, cleartext, stamp, minimum, proxy, kpop"
+
+    def __get__(self, settings: object, owner: type) -> "tuple[Listener, ...]":
+        return self.value(settings)  # type: ignore[arg-type, return-value]  # parse() made it a tuple
+
+    def parse(self, raw: object) -> "tuple[Listener, ...]":
+        if isinstance(raw, str):
+            raw = split(raw)
+        if not isinstance(raw, (list, tuple)) or not all(isinstance(one, (str, dict, Listener)) and one for one in raw):
+            raise ValueError("is not " + self.form)
+        return tuple(one if isinstance(one, Listener) else listener(one) for one in raw)
+
+    def written(self, value: object) -> object:
+        assert isinstance(value, tuple)
+        return tuple({"address": one.address, **one.options} if one.options else one.address for one in value)
+
+
+def split(text: str) -> "list[str]":
+    """A list on one line: an OPTION=VALUE belongs to the address before it."""
+    words: list[str] = []
+    for word in text.split(",") if text.strip() else []:
+        if words and "=" in word:
+            words[-1] += "," + word.strip()
+        else:
+            words.append(word.strip())
+    return words
+
+
+def listener(raw: "str | dict[str, object]") -> Listener:
+    """One listener.  Raises ValueError; the words tell which."""
+    if isinstance(raw, str):
+        where, *words = raw.split(",")
+        given: dict[str, object] = {"address": where}
+        for word in words:
+            name, _, value = word.partition("=")
+            given[name.strip()] = value.strip()
+    else:
+        given = dict(raw)
+    where = given.pop("address", "")  # type: ignore[assignment]  # checked in the next line
+    if not isinstance(where, str) or not where:
+        raise ValueError(f'holds {raw!r}, which has no address; write address = "HOST:PORT"')
+    address(where)
+    return Listener(where, **{name: option(where, name, value) for name, value in given.items()})  # type: ignore[arg-type]
+
+
+def option(where: str, name: str, value: object) -> "str | bool":
+    """The checked value of one option of the listener at ``where``."""
+    if name in SWITCHES:
+        try:
+            return Switch(name, False, "").parse(value)
+        except ValueError as why:
+            raise ValueError(f"holds {where!r}, whose {name} = {value!r} {why}") from None
+    if name not in CHOICES:
+        raise ValueError(
+            f"holds {where!r} with {name!r}, which a listener has not; there is {', '.join((*CHOICES, *SWITCHES))}"
+        )
+    if value not in CHOICES[name]:
+        raise ValueError(f"holds {where!r}, whose {name} = {value!r} is not one of {', '.join(CHOICES[name])}")
+    return str(value)
+
+
+class ServerNames(Setting):
+    """Certificates by the name that a client asks for: (name, certificate, key); an empty key is in the certificate.
+
+    A table of names, each with a file or with a table of ``certificate`` and ``key``; in --set
+    NAME=CERTIFICATE[:KEY] with commas between them.  A name may begin with ``*.``.
+    """
+
+    form = 'a table "NAME" = { certificate = "FILE", key = "FILE" }, or "NAME" = "FILE" with both in it'
+
+    def __get__(self, settings: object, owner: type) -> "tuple[tuple[str, str, str], ...]":
+        return self.value(settings)  # type: ignore[arg-type, return-value]  # parse() made it a tuple
+
+    def parse(self, raw: object) -> "tuple[tuple[str, str, str], ...]":
+        if isinstance(raw, str):
+            words = [word.strip().partition("=") for word in raw.split(",")] if raw.strip() else []
+            raw = [(name.strip(), *files.strip().partition(":")[::2]) for name, _, files in words]
+        if isinstance(raw, dict):
+            raw = [self._row(name, files) for name, files in raw.items()]
+        if not isinstance(raw, (list, tuple)):
+            raise ValueError("is not " + self.form)
+        return tuple(self._checked(row) for row in raw)
+
+    def _row(self, name: object, files: object) -> "tuple[object, object, object]":
+        if isinstance(files, dict):
+            if not files.keys() <= {"certificate", "key"}:
+                raise ValueError(f"holds {name!r} with something else than certificate and key")
+            return name, files.get("certificate"), files.get("key", "")
+        return name, files, ""
+
+    def _checked(self, row: object) -> "tuple[str, str, str]":
+        if not isinstance(row, (list, tuple)) or len(row) != 3 or not all(isinstance(word, str) for word in row):
+            raise ValueError("is not " + self.form)
+        name, certificate, key = row
+        name = name.lower()
+        labels = name.removeprefix("*.")
+        if not labels or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in labels):
+            raise ValueError(f"holds {name!r}, which is no host's name")
+        for path in (certificate, key or certificate):
+            if not path.startswith("/") or any(c < " " or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in path):
+                raise ValueError(f"holds {name!r} with {path!r}, which is not an absolute path")
+        return name, certificate, key
+
+    def written(self, value: object) -> object:
+        assert isinstance(value, tuple)
+        return {name: {"certificate": certificate, "key": key} for name, certificate, key in value}
