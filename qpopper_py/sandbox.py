@@ -61,10 +61,11 @@ def empty_folder(path: str, warn: "Callable[[str], None]") -> str:
     return ""
 
 
-def confine(uid: int, gid: int, root: str) -> None:
+def confine(uid: int, gid: int, root: str, warn: "Callable[[str], None]") -> None:
     """Be that user for good, in the folder ``root`` (empty: where we are), and let go of all that can be let go of.
 
-    Raises PrivilegeError, QpopperError: the process must end.
+    Where whoever started us left no right to change the root folder, that is a warning.  Raises PrivilegeError,
+    QpopperError: the process must end.
     """
     import ctypes
 
@@ -72,6 +73,10 @@ def confine(uid: int, gid: int, root: str) -> None:
     if root:
         try:
             os.chroot(root)
+        except PermissionError:
+            warn(
+                f"privilege.chroot: {root} cannot be made the root folder; whoever starts us must leave CAP_SYS_CHROOT"
+            )
         except OSError as why:
             raise QpopperError(f"cannot make {root} the root folder: {why.strerror}") from None
     os.chdir("/")

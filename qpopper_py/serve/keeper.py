@@ -320,7 +320,7 @@ class Keeper(Service):
         def over(status: int) -> None:
             self.mails -= 1
             self.limits.ended(connection.number)
-            self.ended("a mail process", status)
+            self.ended("a mail process", status, slower=False)  # one user's trouble is not to be everybody's
 
         keep = [0, 1, 2, theirs.fileno(), *descriptors, *self.house.descriptors()]
         try:

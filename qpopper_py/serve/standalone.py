@@ -172,12 +172,13 @@ class Service:
         self.limits.throttled("short", f"cannot accept a connection: {why.strerror}")
         time.sleep(0.1)  # others wait in the backlog; trying at once again would only burn time
 
-    def ended(self, what: str, status: int) -> bool:
-        """How a child ended; False: not well, which the log then has."""
+    def ended(self, what: str, status: int, slower: bool = True) -> bool:
+        """How a child ended; False: not well, which the log then has, and with ``slower`` slows the next ones down."""
         signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         if status == 0 or signal in DEADLY:
             return True
-        self.brake.failed()
+        if slower:
+            self.brake.failed()
         how = f"by signal {signal}" if signal else f"with status {os.waitstatus_to_exitcode(status)}"
         self.emit(Trouble(None, f"{what} ended {how}"))
         return False
