@@ -120,9 +120,8 @@ def fronts(settings: "Settings", euid: int) -> "Iterator[Finding]":
 
     user, root = settings.privilege_user, settings.privilege_chroot
     if euid == 0 and not known(user):
-        yield hint(
-            f"privilege.user: there is no user {user}, so nobody talks to clients before the login; run: useradd -r {user}"
-        )
+        what = "so nobody talks to clients before the login"
+        yield hint(f"privilege.user: there is no user {user}, {what}; run: useradd -r {user}")
     if root and os.path.isdir(root) and euid == 0 and os.listdir(root):
         yield Finding(f"privilege.chroot: {root} is not empty; name another folder, which is made")
 
