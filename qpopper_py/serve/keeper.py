@@ -246,8 +246,15 @@ class Keeper(Service):
             return
         self._let_go(front, kind == handover.DONE)
         self.fronts.free(front)
-        if kind == handover.HANDOVER:
+        if kind == handover.DONE:
+            return
+        try:
             self._go_on(connection, fields, descriptors)
+        except Exception as why:  # noqa: BLE001  # this client's trouble, and nobody else's
+            self.limits.ended(connection.number)
+            self.emit(Trouble(connection.facts, f"keeper: {where(why)}"))
+        finally:
+            handover.close(descriptors)
 
     def _checked(self, front: Front, kind: int, fields: "handover.Fields", descriptors: "list[int]") -> Connection:
         """The connection that a front's message is about.  Raises Forged."""
@@ -333,7 +340,6 @@ class Keeper(Service):
             return
         finally:
             theirs.close()
-            handover.close(descriptors)
         self.mails += 1
         self._keep(child, ours, mailbox, facts)
 

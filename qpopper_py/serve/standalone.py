@@ -138,7 +138,7 @@ class Service:
         try:
             settings = self.house.reread()
             self.listening.change(settings.listen or self.house.settings.listen)
-        except ConfigurationError as why:
+        except (ConfigurationError, OSError) as why:
             self.emit(Trouble(None, f"SIGHUP: {why}; what was in force stays in force"))
             return
         self.house.adopt(settings)
@@ -150,16 +150,17 @@ class Service:
         """New settings are in force."""
 
     def _taken(self, sock: "_socket.socket", peer: str) -> None:
-        if not self.limits.admit(peer):
-            sock.close()  # without a word
-            return
+        """A client is there.  Whatever goes wrong with one, the next may fare better."""
         self.numbers += 1
         number = self.numbers
-        quiet = self.limits.quiet(peer)
-        self.limits.began(number, peer)
         try:
+            if not self.limits.admit(peer):
+                sock.close()  # without a word
+                return
+            quiet = self.limits.quiet(peer)
+            self.limits.began(number, peer)
             self.take(sock, number, quiet)
-        except Exception as why:  # noqa: BLE001  # the next client may fare better
+        except Exception as why:  # noqa: BLE001  # as above
             sock.close()
             self.limits.ended(number)
             self.brake.failed()
