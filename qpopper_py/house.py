@@ -376,7 +376,7 @@ class House:
     def authorized(
         self, stream: "Stream", facts: "Facts", gate: "Door", greeted: int, securing: "Securing | Elsewhere | None"
     ) -> "Session | None":
-        """The session, logged in or over; None: there was none.  A greeting of ``greeted`` octets was sent; 0: none was."""
+        """The session, logged in or over; None: there was none.  A greeting of ``greeted`` octets was sent, or none."""
         from qpopper_py.protocol.reply import greeting
 
         if facts.listener.kpop:

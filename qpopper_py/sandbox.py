@@ -61,11 +61,11 @@ def empty_folder(path: str, warn: "Callable[[str], None]") -> str:
     return ""
 
 
-def confine(uid: int, gid: int, root: str, files: bool = False) -> None:
+def confine(uid: int, gid: int, root: str, warn: "Callable[[str], None]", files: bool = False) -> None:
     """Be that user for good, in the folder ``root`` (empty: where we are), and let go of all that can be let go of.
 
-    ``files``: but for those that this user may read, where we are.
-    Raises PrivilegeError, QpopperError: the process must end.
+    Where whoever started us left no right to change the root folder, that is a warning.  ``files``: but for those
+    that this user may read, where we are.  Raises PrivilegeError, QpopperError: the process must end.
     """
     import ctypes
 
@@ -73,6 +73,10 @@ def confine(uid: int, gid: int, root: str, files: bool = False) -> None:
     if root and not files:
         try:
             os.chroot(root)
+        except PermissionError:
+            warn(
+                f"privilege.chroot: {root} cannot be made the root folder; whoever starts us must leave CAP_SYS_CHROOT"
+            )
         except OSError as why:
             raise QpopperError(f"cannot make {root} the root folder: {why.strerror}") from None
     os.chdir("/")

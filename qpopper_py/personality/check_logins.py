@@ -114,6 +114,18 @@ def kerberos(settings: "Settings") -> "Iterator[Finding]":
         yield Finding(f"auth.sources: kerberos: {why}")
 
 
+def fronts(settings: "Settings", euid: int) -> "Iterator[Finding]":
+    """Who talks to clients before they have logged in."""
+    from qpopper_py.personality.check import known
+
+    user, root = settings.privilege_user, settings.privilege_chroot
+    if euid == 0 and not known(user):
+        what = "so nobody talks to clients before the login"
+        yield hint(f"privilege.user: there is no user {user}, {what}; run: useradd -r {user}")
+    if root and os.path.isdir(root) and euid == 0 and os.listdir(root):
+        yield Finding(f"privilege.chroot: {root} is not empty; name another folder, which is made")
+
+
 def policy(settings: "Settings", _euid: int) -> "Iterator[Finding]":
     """The lists of users can be read; what they hold is not looked at."""
     try:

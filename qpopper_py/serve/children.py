@@ -66,7 +66,8 @@ class Loop:
                 handler()
             except Exception as why:  # noqa: BLE001  # others are still to be served
                 self.emit(Trouble(None, where(why)))
-                self.forget(descriptor)
+                if descriptor != self.wakeup:
+                    self.forget(descriptor)
 
     def _signalled(self) -> None:
         for number in dict.fromkeys(os.read(self.wakeup, 512)):

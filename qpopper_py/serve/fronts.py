@@ -152,7 +152,7 @@ def be_front(channel: "_socket.socket", house: "Greeter", uid: int, gid: int, ro
 
     house.reopen_log()
     house.ready_front()
-    confine(uid, gid, root)
+    confine(uid, gid, root, lambda what: house.emit(Trouble(None, what, "warning")))
     sys.meta_path[:] = [NoMore()]
     while said := handover.receive(channel, (handover.CONNECTION,), 2, 3):
         _, fields, descriptors = said

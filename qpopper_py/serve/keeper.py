@@ -256,10 +256,17 @@ class Keeper(Service):
         inner, outer = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
         uid, gid, root = self.fronts.identity
 
+        def warn(what: str) -> None:
+            self.emit(Trouble(facts, what, "warning"))
+
         def speak() -> None:
             self.house.reopen_log()
             securing.speak(
-                stream, SocketStream(outer), theirs, facts, lambda closed: confine(uid, gid, root, files=not closed)
+                stream,
+                SocketStream(outer),
+                theirs,
+                facts,
+                lambda closed: confine(uid, gid, root, warn, files=not closed),
             )
 
         keep = [0, 1, 2, theirs.fileno(), outer.fileno(), *stream.descriptors(), *self.house.descriptors()]
@@ -365,8 +372,15 @@ class Keeper(Service):
             return
         self._let_go(front, kind == handover.DONE)
         self.fronts.free(front)
-        if kind == handover.HANDOVER:
+        if kind == handover.DONE:
+            return
+        try:
             self._go_on(connection, fields, descriptors)
+        except Exception as why:  # noqa: BLE001  # this client's trouble, and nobody else's
+            self.limits.ended(connection.number)
+            self.emit(Trouble(connection.facts, f"keeper: {where(why)}"))
+        finally:
+            handover.close(descriptors)
 
     def _checked(self, front: Front, kind: int, fields: "handover.Fields", descriptors: "list[int]") -> Connection:
         """The connection that a front's message is about.  Raises Forged."""
@@ -441,7 +455,7 @@ class Keeper(Service):
         def over(status: int) -> None:
             self.mails -= 1
             self.limits.ended(connection.number)
-            self.ended("a mail process", status)
+            self.ended("a mail process", status, slower=False)  # one user's trouble is not to be everybody's
 
         keep = [0, 1, 2, theirs.fileno(), *descriptors, *self.house.descriptors()]
         try:
@@ -454,7 +468,6 @@ class Keeper(Service):
             return
         finally:
             theirs.close()
-            handover.close(descriptors)
         self.mails += 1
         self._keep(child, ours, mailbox, facts)
 

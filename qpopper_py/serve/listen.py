@@ -89,7 +89,7 @@ class Listening:
         take: "Callable[[_socket.socket, str, Listener], None]",
         short: "Callable[[OSError], None]",
     ) -> None:
-        """``take`` is given a client, its address and its listener; ``short`` hears what the system has too little of."""
+        """``take`` is given a client, its address and its listener; ``short`` hears what the system lacks."""
         self.loop = loop
         self.emit = emit
         self.take = take

@@ -145,7 +145,7 @@ class Service:
         try:
             settings = self.house.reread()
             self.listening.change(settings.listen or self.house.settings.listen)
-        except ConfigurationError as why:
+        except (ConfigurationError, OSError) as why:
             self.emit(Trouble(None, f"SIGHUP: {why}; what was in force stays in force"))
             return
         self.house.adopt(settings)
@@ -157,16 +157,17 @@ class Service:
         """New settings are in force."""
 
     def _taken(self, sock: "_socket.socket", peer: str, by: "Listener") -> None:
-        if not self.limits.admit(peer):
-            sock.close()  # without a word
-            return
+        """A client is there.  Whatever goes wrong with one, the next may fare better."""
         self.numbers += 1
         number = self.numbers
-        quiet = self.limits.quiet(peer)
-        self.limits.began(number, peer)
         try:
+            if not self.limits.admit(peer):
+                sock.close()  # without a word
+                return
+            quiet = self.limits.quiet(peer)
+            self.limits.began(number, peer)
             self.take(sock, by, number, quiet)
-        except Exception as why:  # noqa: BLE001  # the next client may fare better
+        except Exception as why:  # noqa: BLE001  # as above
             sock.close()
             self.limits.ended(number)
             self.brake.failed()
@@ -179,12 +180,13 @@ class Service:
         self.limits.throttled("short", f"cannot accept a connection: {why.strerror}")
         time.sleep(0.1)  # others wait in the backlog; trying at once again would only burn time
 
-    def ended(self, what: str, status: int) -> bool:
-        """How a child ended; False: not well, which the log then has."""
+    def ended(self, what: str, status: int, slower: bool = True) -> bool:
+        """How a child ended; False: not well, which the log then has, and with ``slower`` slows the next ones down."""
         signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         if status == 0 or signal in DEADLY:
             return True
-        self.brake.failed()
+        if slower:
+            self.brake.failed()
         how = f"by signal {signal}" if signal else f"with status {os.waitstatus_to_exitcode(status)}"
         self.emit(Trouble(None, f"{what} ended {how}"))
         return False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import require_program
 from tests.harness import APOP_SECRET, PASSWORD, children, digest, identity, mail, open_folder, wait_until
 from tests.inetd.starting import User
 from tests.serve.rooted import UIDS, USERS, Rooted, command_of, take_over
@@ -311,3 +312,18 @@ def test_the_chroot_is_made_root_owned_and_empty(server: Rooted) -> None:
     found = place.stat()
     assert (found.st_uid, stat.S_IMODE(found.st_mode) & 0o022) == (0, 0)
     assert list(place.iterdir()) == []
+
+
+def test_without_the_right_to_chroot_fronts_go_on_and_the_log_warns() -> None:
+    """As under a systemd unit whose CapabilityBoundingSet leaves CAP_SYS_CHROOT out."""
+
+    class Bounded(Rooted):
+        def command(self) -> list[str]:
+            return [require_program("setpriv"), "--bounding-set", "-sys_chroot", *super().command()]
+
+    with open_folder() as folder:
+        server = Bounded(folder)
+        server.fill("alice", ONE)
+        with server, server.dialogue() as line:
+            assert line.login("alice", USERS["alice"]).startswith(b"+OK")
+            server.log.wait_for("privilege.chroot: .* cannot be made the root folder")
