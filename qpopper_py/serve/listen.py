@@ -108,24 +108,30 @@ class Listening:
         """Listen as ``wanted`` and nowhere else; raises ConfigurationError, and then nothing has changed."""
         if INHERITED in self.sockets:
             return
-        there = {one.address: one for one in self.sockets}
+        leaving = [one for one in self.sockets if one not in wanted]
         new: dict[Listener, list[_socket.socket]] = {}
+        changed: dict[Listener, Listener] = {}  # the same sockets, on other terms
         try:
             for one in wanted:
-                if one.address not in there:
+                old = next((old for old in leaving if old.address == one.address), None)
+                if one in self.sockets:
+                    continue
+                if old is None:
                     new[one] = opened(one)
+                else:
+                    leaving.remove(old)
+                    changed[one] = old
         except ConfigurationError:
             for sock in flat(new):
                 sock.close()
             raise
-        for gone in set(there) - {one.address for one in wanted}:
-            self._end(self.sockets.pop(there.pop(gone)))
-        for one in wanted:
-            if one.address in there and one != there[one.address]:  # the same sockets, on other terms
-                sockets = self.sockets.pop(there[one.address])
-                self._forget(sockets)
-                self.sockets[one] = sockets
-                self._watch(one, sockets)
+        for one in leaving:
+            self._end(self.sockets.pop(one))
+        for one, old in changed.items():
+            sockets = self.sockets.pop(old)
+            self._forget(sockets)
+            self.sockets[one] = sockets
+            self._watch(one, sockets)
         self.sockets.update(new)
         for one, sockets in new.items():
             self._begin(one, sockets)
