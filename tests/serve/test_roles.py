@@ -217,6 +217,10 @@ FORGED = {
     "granted, with two descriptors": "grant(); hand_over(client, client)",
     "granted, with none": "grant(); hand_over()",
     "granted, with many": "grant(); hand_over(*[client] * 9)",
+    "a wish for TLS with another descriptor": (
+        "handover.send(keeper, handover.STARTTLS, {'number': number}, [keeper.fileno()])"
+    ),
+    "a wish for TLS without one": "handover.send(keeper, handover.STARTTLS, {'number': number})",
 }
 
 
