@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from qpopper_py.auth.account import Account
 from qpopper_py.events import Facts, Tls
+from qpopper_py.kinds.listeners import Listener
 from qpopper_py.serve import handover
 
 if TYPE_CHECKING:
@@ -95,8 +96,10 @@ def test_what_is_larger_than_its_field_is_not_packed(kind: int) -> None:
 def test_all_that_is_known_of_a_connection_crosses() -> None:
     tls = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256, "pop.example.org", b"\1", b"\2", "alice")
     carried = {name for name, _, _ in handover.FACTS}
-    assert carried | {"tls"} == set(Facts.__slots__)
-    facts = Facts("id", tls=tls)
+    assert carried | {"listener", "tls"} == set(Facts.__slots__)
+    listener = Listener("[::]:110", "starttls", "local", True, "never", "1.2", True)
+    assert {f"by_{name}" for name in Listener.__slots__} == {name for name, _, _ in handover.LISTENER}
+    facts = Facts("id", tls=tls, listener=listener)
     for number, (name, form, _) in enumerate(handover.FACTS):
         setattr(facts, name, 1 if form == handover.NUMBER else f"text {number}")
     facts.secure = True
@@ -104,6 +107,7 @@ def test_all_that_is_known_of_a_connection_crosses() -> None:
     _, back = handover.unpack(handover.pack(handover.CONNECTION, fields), [handover.CONNECTION])
     again = handover.facts_from(back)
     assert all(getattr(again, name) == getattr(facts, name) for name in carried)
+    assert again.listener == listener
     assert all(getattr(again.tls, name) == getattr(tls, name) for name in Tls.__slots__)
 
 
