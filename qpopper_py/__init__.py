@@ -4,7 +4,7 @@ The rooms, from the top; imports go down only, never sideways or up (``tests/tes
 
 - ``__main__``     argv -> Settings -> house -> serve
 - ``house``        the strangers below, introduced to each other, for every role
-- ``tools``        commands for administrators: mailauth
+- ``tools``        commands for administrators: mailauth, qpopper-py
 - ``personality``  an old program's command line and configuration file -> Settings
 - ``serve``        the world -> connections
 - ``session``      a line -> a Reply

@@ -222,6 +222,7 @@ class Keeper(Service):
 
     def _admitted(self, channel: "_socket.socket", stream: "Stream", facts: "Facts", number: int) -> None:
         """The porter's word, or its end."""
+        goes_on = False
         self.waiting -= 1
         self.loop.forget(channel.fileno())
         try:
@@ -230,13 +231,14 @@ class Keeper(Service):
                 facts = handover.facts_from(said[1])
                 if not facts.proxy or self.limits.hear(number, CLIENT + facts.peer.encode("ascii")) == GRANTED:
                     self._admit(stream, facts, number)
+                    goes_on = True
         except (OSError, ValueError, QpopperError) as why:
             self.emit(Trouble(facts, f"cannot serve a connection: {why}", "warning"))
         finally:
             channel.close()
             if stream.is_open():
                 stream.let_go()  # without a word, as tcpd does
-            if number not in self.connections:
+            if not goes_on:
                 self.limits.ended(number)
 
     # ----------------------------------------------------------------------------------------------------------

@@ -607,3 +607,23 @@ def test_a_listener_for_proxies_meets_nobody_else() -> None:
         house.server.log.wait_for("it is no proxy, and this listener is for proxies")
         with Dialogue(socket.create_connection(("127.0.0.1", asked_by_all), PATIENCE)) as line:
             assert line.login().startswith(b"+OK")
+
+
+@pytest.mark.root
+def test_who_comes_by_a_proxy_and_by_tls_is_counted_as_long_as_the_session_lasts() -> None:
+    """The limits hold for whom the PROXY header names (two of one address are one too many)."""
+    more = {"proxy__networks": "127.0.0.0/8", "limits__sessions_address": 1}
+    with open_folder() as folder, House(folder, True, **more) as house:
+
+        def connect() -> socket.socket:
+            sock = socket.create_connection(("localhost", house.pop3s), PATIENCE)
+            sock.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 4000 995\r\n")
+            return sock
+
+        with house.context().wrap_socket(connect(), server_hostname="localhost") as first:
+            assert first.recv(3) == b"+OK"
+            with connect() as second, pytest.raises(OSError):  # EOF or a reset, before any handshake
+                house.context().wrap_socket(second, server_hostname="localhost")
+        wait_until(house.is_idle, "the end of the first session")
+        with house.context().wrap_socket(connect(), server_hostname="localhost") as third:
+            assert third.recv(3) == b"+OK"
