@@ -73,9 +73,9 @@ coverage: $(VENV)/test-tools $(VENV)/installed ## branch coverage, in process on
 	$(VENV)/bin/coverage report
 
 .PHONY: bench
-bench: ## beside popa3d, as root: opening 1 GB, expunge, RETR, greeting, memory, sessions a second; some minutes
+bench: $(VENV)/test-tools $(VENV)/installed ## beside popa3d, as root: opening 1 GB, expunge, RETR, greeting, memory, sessions a second; some minutes
 	for name in mbox_open expunge transfer greeting retr_memory "sessions --rounds=3 --seconds=1" idle "refusals --tries=30"; do \
-		set -- $$name; program=$$1; shift; $(VENV_PYTHON) benchmarks/$$program.py "$$@" || exit 1; done
+		set -- $$name; program=$$1; shift; $(VENV)/bin/python benchmarks/$$program.py "$$@" || exit 1; done
 
 .PHONY: torture
 torture: $(VENV)/test-tools $(VENV)/installed ## ROUNDS=10000 sessions, deliveries and kill -9; every crash of an expunge; 5 GB on a full disk
