@@ -3,7 +3,8 @@
 The rooms, from the top; imports go down only, never sideways or up (``tests/test_architecture.py``):
 
 - ``__main__``     argv -> Settings -> house -> serve
-- ``house``        the strangers below, introduced to each other, for every role
+- ``doorstep``     the log, and the first words to a client
+- ``house``        the strangers below, introduced to each other, for every role, behind the doorstep
 - ``tools``        commands for administrators: mailauth, qpopper-py
 - ``personality``  an old program's command line and configuration file -> Settings
 - ``serve``        the world -> connections
@@ -15,7 +16,8 @@ The rooms, from the top; imports go down only, never sideways or up (``tests/tes
 - ``tls``          a stream over a stream
 - ``protocol``     bytes to values and back; no os, no socket, no clock
 - ``privilege``    who is root, and the one place where that ends
-- ``settings`` ``events`` ``errors``   words that everyone may use
+- ``arrival``      what is known of a connection before its first octet
+- ``settings`` ``facts`` ``events`` ``errors``   words that everyone may use
 """
 
 __version__ = "0.1.0"

@@ -7,14 +7,15 @@ descriptors 0 to 2: whatever happens then, nothing but POP3 reaches it.
 import os
 import sys
 
-from qpopper_py.house import House, last_resort, to_syslog
+from qpopper_py.doorstep import Doorstep, last_resort, to_syslog
 from qpopper_py.privilege import claim_descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from qpopper_py.house import House
     from qpopper_py.personality.commandline import Invocation
     from qpopper_py.privilege import Stream
 
@@ -42,19 +43,30 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
     try:
         read = reader(argv)
         invocation = read()
-        house = House(invocation, read)
+        door = Doorstep(invocation, read)
         if not invocation.inetd:
             stream.close()
-            return house.listen()
+            return listen(door)
         sockets, idle = handed_over(stream, invocation.settings.serve_idle)
         if sockets:
-            return house.listen(sockets, idle)
+            return listen(door, sockets, idle)
     except ConfigurationError as why:
         return misconfigured(why, stream)
-    from qpopper_py.serve.teller import Teller
+    from qpopper_py.kinds.listeners import Listener
 
-    house.converse(stream, Teller())
+    door.meet(stream, Listener(), None, lambda *greeted: house(door).serve(*greeted))
     return 0
+
+
+def house(door: Doorstep) -> "House":
+    """What is behind the door, which the greeting does not wait for."""
+    from qpopper_py.house import House
+
+    return House(door)
+
+
+def listen(door: Doorstep, sockets: "Sequence[_socket.socket]" = (), idle: int = 0) -> int:
+    return house(door).listen(sockets, idle)
 
 
 def handed_over(stream: "Stream", idle: int) -> "tuple[list[_socket.socket], int]":
@@ -90,11 +102,11 @@ def in_person(argv: "list[str]") -> int:
         read = reader(argv)
         invocation = read()
         if invocation.action == "serve":
-            return House(invocation, read).listen()
+            return listen(Doorstep(invocation, read))
         if invocation.action == "demo":
             from qpopper_py.tools.demo import demo
 
-            return demo(invocation, lambda furnished: House(furnished).listen())
+            return demo(invocation, lambda furnished: listen(Doorstep(furnished)))
         from qpopper_py.personality import report
 
         return report.answer(invocation)

@@ -4,104 +4,9 @@ Fields hold what came from the network as it came: whoever writes a record escap
 No event ever holds a password, a digest, a token or a line of the dialogue.
 """
 
-from qpopper_py.kinds.listeners import Listener
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Sink = Callable[["Event"], None]
-
-
-class Tls:
-    """The TLS layer of a connection, as plain values: they cross to other processes."""
-
-    __slots__ = ("bits", "certificate", "cipher", "end_point", "server_name", "unique", "version")
-
-    def __init__(
-        self,
-        version: str,
-        cipher: str = "",
-        bits: int = 0,
-        server_name: str = "",
-        unique: bytes = b"",
-        end_point: bytes = b"",
-        certificate: str = "",
-    ) -> None:
-        self.version = version  # "TLSv1.3"
-        self.cipher = cipher
-        self.bits = bits
-        self.server_name = server_name  # which the client asked for (SNI), or empty
-        self.unique = unique  # tls-unique, RFC 5929 section 3; empty where the version has none
-        self.end_point = end_point  # tls-server-end-point, RFC 5929 section 4
-        self.certificate = certificate  # the user whom the client's verified certificate names, or empty
-
-
-class Facts:
-    """What is known of one connection from its first moment: who, where, which session."""
-
-    __slots__ = (
-        "host",
-        "listener",
-        "local",
-        "local_port",
-        "peer",
-        "peer_name",
-        "peer_port",
-        "proxy",
-        "quiet",
-        "secure",
-        "session",
-        "stamp",
-        "tls",
-    )
-
-    def __init__(
-        self,
-        session: str,
-        peer: str = "",
-        peer_port: int = 0,
-        local: str = "",
-        local_port: int = 0,
-        peer_name: str = "",
-        host: str = "localhost",
-        stamp: str = "",
-        secure: bool = False,
-        tls: Tls | None = None,
-        proxy: str = "",
-        listener: Listener | None = None,
-        quiet: bool = False,
-    ) -> None:
-        self.session = session  # id of the session, unique on this host for years
-        self.peer = peer  # the client's address; empty when descriptor 0 is no socket
-        self.peer_port = peer_port
-        self.local = local
-        self.local_port = local_port
-        self.peer_name = peer_name  # by reverse look-up, only if that was asked for
-        self.host = host  # our own name, in greeting and stamp
-        self.stamp = stamp  # the APOP stamp with its angle brackets, or empty
-        self.secure = secure  # an outer layer encrypts
-        self.tls = tls  # ours
-        self.proxy = proxy  # the address that passed the connection on (PROXY protocol), or empty
-        self.listener = listener or Listener()  # how who connects there is met
-        self.quiet = quiet  # one of so many that the log leaves it out until it logs in
-
-    @property
-    def client(self) -> str:
-        """The client as popper's records name it: name, else address, else localhost."""
-        return self.peer_name or self.peer or "localhost"
-
-    @property
-    def same_host(self) -> bool:
-        """Client and server are this host.  Never through a proxy: who is behind it is anywhere."""
-        if self.proxy or not self.peer:
-            return False
-        return self.peer == self.local or self.peer == "::1" or self.peer.startswith("127.")
-
-    @property
-    def private(self) -> bool:
-        """Nobody on the way can read along."""
-        return self.secure or self.tls is not None
+    from qpopper_py.facts import Facts
 
 
 class Event:
@@ -109,7 +14,7 @@ class Event:
 
     __slots__ = ("facts",)
 
-    def __init__(self, facts: Facts | None) -> None:
+    def __init__(self, facts: "Facts | None") -> None:
         self.facts = facts
 
 
@@ -125,7 +30,7 @@ class LoginRefused(Event):
 
     __slots__ = ("mechanism", "temporary", "user", "why")
 
-    def __init__(self, facts: Facts, user: str, mechanism: str, why: str, temporary: bool = False) -> None:
+    def __init__(self, facts: "Facts", user: str, mechanism: str, why: str, temporary: bool = False) -> None:
         super().__init__(facts)
         self.user = user
         self.mechanism = mechanism
@@ -142,7 +47,7 @@ class Audited(Event):
 
     __slots__ = ("kind", "outcome", "user", "why")
 
-    def __init__(self, facts: Facts, user: str, kind: str, outcome: str, why: str = "") -> None:
+    def __init__(self, facts: "Facts", user: str, kind: str, outcome: str, why: str = "") -> None:
         super().__init__(facts)
         self.user = user
         self.kind = kind
@@ -155,7 +60,7 @@ class LoggedIn(Event):
 
     __slots__ = ("mechanism", "messages", "octets", "source", "user")
 
-    def __init__(self, facts: Facts, user: str, mechanism: str, source: str, messages: int, octets: int) -> None:
+    def __init__(self, facts: "Facts", user: str, mechanism: str, source: str, messages: int, octets: int) -> None:
         super().__init__(facts)
         self.user = user
         self.mechanism = mechanism
@@ -169,7 +74,7 @@ class Submitted(Event):
 
     __slots__ = ("octets", "recipients", "status", "user")
 
-    def __init__(self, facts: Facts, user: str, octets: int, recipients: int, status: int) -> None:
+    def __init__(self, facts: "Facts", user: str, octets: int, recipients: int, status: int) -> None:
         super().__init__(facts)
         self.user = user
         self.octets = octets
@@ -182,7 +87,7 @@ class CommandFailed(Event):
 
     __slots__ = ("line", "text", "user")
 
-    def __init__(self, facts: Facts, user: str, line: str, text: str) -> None:
+    def __init__(self, facts: "Facts", user: str, line: str, text: str) -> None:
         super().__init__(facts)
         self.user = user
         self.line = line
@@ -201,7 +106,7 @@ class SessionClosed(Event):
 
     def __init__(
         self,
-        facts: Facts,
+        facts: "Facts",
         user: str = "",
         how: str = "quit",
         deleted: int = 0,
@@ -230,7 +135,7 @@ class Trouble(Event):
 
     __slots__ = ("level", "what")
 
-    def __init__(self, facts: Facts | None, what: str, level: str = "error") -> None:
+    def __init__(self, facts: "Facts | None", what: str, level: str = "error") -> None:
         super().__init__(facts)
         self.level = level
         self.what = what
@@ -241,7 +146,7 @@ class Note(Event):
 
     __slots__ = ("level", "what")
 
-    def __init__(self, facts: Facts | None, what: str, level: str = "info") -> None:
+    def __init__(self, facts: "Facts | None", what: str, level: str = "info") -> None:
         super().__init__(facts)
         self.level = level
         self.what = what
@@ -252,36 +157,20 @@ class Tap:
 
     descriptor = -1  # of the file that it writes, which every process of ours keeps open; -1: none
 
-    def received(self, facts: Facts, user: str, line: str) -> None:
+    def received(self, facts: "Facts", user: str, line: str) -> None:
         """A command, printable, its secrets masked.  ``user`` is empty until one was named."""
 
-    def sent(self, facts: Facts, user: str, line: bytes) -> None:
+    def sent(self, facts: "Facts", user: str, line: bytes) -> None:
         """A status line, or a line of a listing, without its line end."""
 
-    def body(self, facts: Facts, user: str, sent: bool, piece: bytes) -> None:
+    def body(self, facts: "Facts", user: str, sent: bool, piece: bytes) -> None:
         """A piece of a message, going out (``sent``) or coming in."""
 
-    def moved(self, facts: Facts, user: str) -> None:
+    def moved(self, facts: "Facts", user: str) -> None:
         """``user`` logged in, and another process goes on with the session."""
 
-    def closed(self, facts: Facts) -> None:
+    def closed(self, facts: "Facts") -> None:
         """The session is over; what is pending of it can be written and forgotten."""
-
-
-class Bus:
-    """Hands each event to every sink.  A sink that fails must not end a session: it is dropped."""
-
-    __slots__ = ("sinks",)
-
-    def __init__(self, *sinks: "Sink") -> None:
-        self.sinks = list(sinks)
-
-    def __call__(self, event: Event) -> None:
-        for sink in tuple(self.sinks):
-            try:
-                sink(event)
-            except Exception:  # noqa: BLE001  # whatever a sink does, mail goes on
-                self.sinks.remove(sink)
 
 
 def printable(text: str | bytes) -> str:

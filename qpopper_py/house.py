@@ -2,6 +2,8 @@
 
 import os
 
+from qpopper_py.doorstep import Doorstep, last_resort
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
@@ -9,9 +11,9 @@ if TYPE_CHECKING:
 
     from qpopper_py.auth.account import Account
     from qpopper_py.auth.gate import Gate
-    from qpopper_py.events import Event, Facts, Tap
+    from qpopper_py.events import Event, Tap
+    from qpopper_py.facts import Facts
     from qpopper_py.kinds.listeners import Listener
-    from qpopper_py.personality.commandline import Invocation
     from qpopper_py.privilege import Stream
     from qpopper_py.serve.handover import Fields
     from qpopper_py.serve.messenger import Messenger
@@ -22,85 +24,15 @@ if TYPE_CHECKING:
     from qpopper_py.settings import Settings
 
 
-def last_resort(why: BaseException) -> None:
-    """An exception that nothing foresaw, to the log by the shortest way."""
-    frame = why.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    place = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
-    to_syslog(f"unexpected {type(why).__name__}{place}; please report it")
-
-
-def to_syslog(text: str) -> None:
-    import syslog
-
-    from qpopper_py.events import printable
-
-    syslog.openlog("pop3d", syslog.LOG_PID, syslog.LOG_MAIL)
-    syslog.syslog(syslog.LOG_ERR, printable(text))
-
-
-def must_be_open_to_all() -> None:
-    """ConfigurationError if users could not import what we are made of."""
-    from qpopper_py.errors import ConfigurationError
-    from qpopper_py.privilege import closed_to_others
-
-    closed = closed_to_others(os.__file__, __file__)
-    if closed:
-        raise ConfigurationError(
-            f"started as root, but other users cannot read {closed}, and mail is served as them; use the system's"
-            " Python and make install, or start it as another user"
-        )
-
-
-class House:
-    """What every role has from here.
-
-    Under inetd the client waits while we import, so what the greeting does not need comes after it.
-    """
+class House(Doorstep):
+    """What every role has from here, behind the doorstep."""
 
     gate: "Gate"
     taps: "list[Tap]"
     securing: "Securing | None" = None
 
-    def __init__(self, invocation: "Invocation", read: "Callable[[], Invocation] | None" = None) -> None:
-        """``read``: reads command line and configuration again."""
-        from qpopper_py.events import Bus
-
-        if os.geteuid() == 0:
-            must_be_open_to_all()
-        os.umask(0o077)
-        self.settings = invocation.settings
-        self.dialect = invocation.personality.DIALECT
-        self.read = read
-        self.emit = Bus(self.open_log)
-
-    # ----------------------------------------------------------------------------------------------------------
-    # The log and the trace
-
-    def open_log(self, event: "Event") -> None:
-        """The first event opens the log, which takes this sink's place."""
-        self.reopen_log()
-        self.emit(event)
-
-    def reopen_log(self) -> None:
-        """A connection to the log that is this process's own; one that cannot be had keeps nobody from the mail."""
-        from qpopper_py.logs.syslog import open_log
-
-        for sink in self.emit.sinks:
-            close = getattr(sink, "close", None)
-            if close:
-                close()
-        self.emit.sinks.clear()
-        try:
-            self.emit.sinks.append(open_log(self.settings, "pop3d"))
-        except Exception as why:  # noqa: BLE001
-            last_resort(why)
-
-    def warn(self, what: str, facts: "Facts | None" = None) -> None:
-        from qpopper_py.events import Trouble
-
-        self.emit(Trouble(facts, what, "warning"))
+    def __init__(self, door: Doorstep) -> None:
+        self.__dict__.update(vars(door))
 
     def descriptors(self) -> "list[int]":
         """Those that every process of ours needs, beside 0 to 2."""
@@ -231,12 +163,12 @@ class House:
         import ctypes  # noqa: F401
         import resource  # noqa: F401
 
+        import qpopper_py.arrival
         import qpopper_py.auth.cleartext
         import qpopper_py.auth.credentials
         import qpopper_py.auth.stamp
         import qpopper_py.logs.records
         import qpopper_py.sandbox
-        import qpopper_py.serve.facts
         import qpopper_py.session.session
         import qpopper_py.tls.report
         from qpopper_py.kinds.listeners import Listener
@@ -267,45 +199,25 @@ class House:
     # ----------------------------------------------------------------------------------------------------------
     # A connection
 
-    def converse(self, stream: "Stream", teller: "Teller", by: "Listener | None" = None) -> None:
-        """Serve one connection, that came ``by`` a listener or by inetd, from greeting to sign-off, and close it.
+    def converse(self, stream: "Stream", teller: "Teller", by: "Listener") -> None:
+        """Serve one connection that came ``by`` a listener, from greeting to sign-off, and close it."""
+        self.meet(stream, by, teller, self.serve)
 
-        ``teller``: to whoever counts sessions.
-        """
-        from qpopper_py.auth.stamp import wanted
-        from qpopper_py.kinds.listeners import Listener
-        from qpopper_py.protocol.reply import greeting
-        from qpopper_py.serve.facts import learn
-        from qpopper_py.serve.porter import admitted
+    def serve(self, stream: "Stream", facts: "Facts", greeted: int, teller: "Teller | None") -> None:
+        """Serve one connection whose greeting, of so many octets, was sent."""
+        if os.geteuid() == 0:
+            from qpopper_py.serve.keeper import Keeper
 
-        try:
-            listener = self.settings.listener(by or Listener())
-            stamp = wanted(self.settings, self.emit, listener.stamp)
-            facts = learn(stream, self.settings, listener, stamp, self.emit, teller.quiet)
-            if not admitted(stream, facts, self.settings, self.emit, teller):
-                return  # without a word, as tcpd does
-            if listener.kpop or listener.tls == "implicit":
-                line = b""  # a ticket comes first, or TLS
-            else:
-                line = greeting(self.dialect, facts)
-                try:
-                    stream.send(memoryview(line))
-                except OSError:
-                    return  # gone before it was greeted
-            if os.geteuid() == 0:
-                from qpopper_py.serve.keeper import Keeper
-
-                Keeper(self).attend(stream, facts, len(line))
+            Keeper(self).attend(stream, facts, greeted)
+            return
+        if facts.listener.tls == "implicit":
+            secured = self.secured(stream, facts)
+            if secured is None:
                 return
-            if listener.tls == "implicit":
-                secured = self.secured(stream, facts)
-                if secured is None:
-                    return
-                stream = secured
-            stream = self.serve_alone(stream, facts, len(line), teller)
-        finally:
-            if stream.is_open():
-                stream.close()
+            stream = secured
+        stream = self.serve_alone(stream, facts, greeted, teller)
+        if stream.is_open():
+            stream.close()
 
     def secured(self, stream: "Stream", facts: "Facts") -> "Stream | None":
         """TLS over ``stream``, from its first octet; None: there is none, which the log has."""
@@ -323,7 +235,7 @@ class House:
             self.emit(Note(facts, str(why), "debug"))
         return None
 
-    def serve_alone(self, stream: "Stream", facts: "Facts", greeted: int, teller: "Teller") -> "Stream":
+    def serve_alone(self, stream: "Stream", facts: "Facts", greeted: int, teller: "Teller | None") -> "Stream":
         """What follows a greeting of so many octets, all of it in this process; the stream that it ended on."""
         with self.troubles(facts):
             self.furnish()
@@ -338,7 +250,8 @@ class House:
             if account:
                 from qpopper_py.serve.roles import state_folder
 
-                teller.logged_in()
+                if teller:
+                    teller.logged_in()
                 facts.quiet = False
                 state = state_folder(self.state_of(account), account, facts, self.emit)
                 self.enter(session, account, facts, state, None)

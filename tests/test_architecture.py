@@ -22,12 +22,14 @@ FLOORS = {
     "": 0,  # qpopper_py/__init__.py: the version
     "errors": 0,
     "kinds": 0,
+    "facts": 1,
     "_kernel": 0,
     "kernel": 1,
     "settings": 1,
-    "events": 1,
+    "events": 2,
     "libraries": 1,
     "protocol": 2,
+    "arrival": 3,
     "legacy_dbm": 2,
     "privilege": 2,
     "sandbox": 3,
@@ -39,6 +41,7 @@ FLOORS = {
     "session": 4,
     "logs": 4,
     "tools": 5,
+    "doorstep": 5,
     "house": 6,
     "__main__": 7,
 }

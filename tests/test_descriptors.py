@@ -111,7 +111,7 @@ def test_a_session_is_served_on_descriptor_0(options):
         "qpopper_py.logs.syslog:open_log",
         "qpopper_py.logs.trace:open_taps",
         "qpopper_py.auth.stamp:wanted",
-        "qpopper_py.serve.facts:learn",
+        "qpopper_py.arrival:learn",
         "qpopper_py.protocol.reply:greeting",
         "qpopper_py.session.session:Session.greeted",
         "qpopper_py.session.wire:Wire.line",

@@ -17,6 +17,7 @@ database has no entries and is no error.
 
 import os
 
+from qpopper_py.auth.stamp import header
 from qpopper_py.errors import CredentialStoreError
 
 TYPE_CHECKING = False
@@ -27,38 +28,7 @@ if TYPE_CHECKING:
     from qpopper_py.auth.secretbox import SecretBox
 
 TYPES = ("POP", "APOP", "IMAP")
-FORMAT = 1
-APPLICATION_ID = 0x71704D61  # "qpMa"
 BUSY_SECONDS = 5.0  # how long a reader waits for mailauth to finish a change
-MAGIC = b"SQLite format 3\0"
-
-
-def header(path: str) -> "tuple[int, bool] | None":
-    """(format, whether there are APOP entries) from the file's first 100 octets; None if there is no file.
-
-    CredentialStoreError: it cannot be read, is not a mailauth database, or one of a newer format.
-    """
-    try:
-        with open(path, "rb") as file:
-            head = file.read(100)
-    except FileNotFoundError:
-        return None
-    except OSError as why:
-        raise CredentialStoreError(f"{path} cannot be read: {why.strerror}") from None
-    if len(head) < 100 or head[:16] != MAGIC or int.from_bytes(head[68:72], "big") != APPLICATION_ID:
-        raise CredentialStoreError(f"{path} is not a mailauth database; an old one is taken over by mailauth convert")
-    version = int.from_bytes(head[60:64], "big")
-    if not 1 <= version >> 1 <= FORMAT:
-        raise CredentialStoreError(
-            f"{path} has format {version >> 1}; this version reads formats up to {FORMAT}: use the newer program"
-        )
-    return version >> 1, bool(version & 1)
-
-
-def has_apop_entries(path: str) -> bool:
-    """Whether the database holds APOP entries: one small read.  CredentialStoreError as :func:`header`."""
-    found = header(path)
-    return found is not None and found[1]
 
 
 def bound_to(user: str, type_: str) -> bytes:

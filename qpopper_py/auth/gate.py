@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from qpopper_py.auth.policy import Policy
     from qpopper_py.auth.scram import Salting
     from qpopper_py.auth.sources import Directory, Source
-    from qpopper_py.events import Event, Facts
+    from qpopper_py.events import Event
+    from qpopper_py.facts import Facts
     from qpopper_py.settings import Settings
 
 __all__ = ["Account", "Challenge", "Denied", "Exchange", "Gate"]

@@ -37,6 +37,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qpopper_py.facts import Facts
+
     Record = tuple[int, str]
 
 WORD = 160  # a name or an address as it is shown; RFC 1939 arguments have 40, popper's names 64
@@ -80,11 +82,11 @@ def _quiet(event: events.Event) -> bool:
     return not isinstance(event, (events.LoginRefused, events.Audited)) and getattr(event, "level", "") != "error"
 
 
-def _client(facts: events.Facts) -> str:
+def _client(facts: "Facts") -> str:
     return f'"{word(facts.client)}" at {word(facts.peer)}'
 
 
-def _login(facts: events.Facts, user: str) -> str:
+def _login(facts: "Facts", user: str) -> str:
     return f'by user "{word(user)}" at ({word(facts.client)}) {word(facts.peer)}'
 
 

@@ -10,7 +10,7 @@ import shlex
 import stat
 
 from qpopper_py.errors import ConfigurationError, CredentialStoreError, MissingLibrary
-from qpopper_py.events import Facts
+from qpopper_py.facts import Facts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -223,7 +223,8 @@ def mailauth(settings: "Settings", _euid: int) -> "Iterator[Finding]":
         if settings.apop_stamp == "always":
             yield Finding("apop.stamp: always, but mailauth is not in auth.sources, so no APOP login can succeed")
         return
-    from qpopper_py.auth.authdb import AuthDb, has_apop_entries
+    from qpopper_py.auth.authdb import AuthDb
+    from qpopper_py.auth.stamp import has_apop_entries
 
     path = settings.mailauth_database
     if not path:

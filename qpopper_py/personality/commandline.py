@@ -4,8 +4,10 @@ Built-in, personality, file, command line: the later wins.  Our own options are 
 an old program can ever be one of ours.
 """
 
+import os
+
 from qpopper_py.errors import ConfigurationError
-from qpopper_py.personality import config, options
+from qpopper_py.personality import options
 from qpopper_py.personality.options import Option
 from qpopper_py.settings import Settings
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Protocol
 
+    from qpopper_py.personality.config import Values
     from qpopper_py.protocol.dialect import Dialect
 
     class Personality(Protocol):
@@ -28,9 +31,11 @@ if TYPE_CHECKING:
     Layer = tuple[str, Mapping[str, object]]
 
 
+DEFAULT = "/etc/pop3d.toml"
+
 OURS = (
     Option("personality", "NAME", "take the command line and manners of NAME; this version serves tru64"),
-    Option("config", "FILE", f"read FILE, or none, instead of {config.DEFAULT}"),
+    Option("config", "FILE", f"read FILE, or none, instead of {DEFAULT}"),
     Option("set", "KEY=VALUE", "change a setting; may be given often"),
     Option("listen", "HOST:PORT", "listen, in the foreground: [::1]:110, *:995,tls=implicit; may be given often"),
     Option("inetd", "", "serve the connection on descriptor 0, whatever the file says of listen"),
@@ -130,15 +135,17 @@ def where(path: str, number: int) -> str:
     return f"{path} line {number}" if number else path
 
 
-def file_values(seen: "Mapping[str, str]", environ: "Mapping[str, str]", euid: int) -> "tuple[str, config.Values]":
+def file_values(seen: "Mapping[str, str]", environ: "Mapping[str, str]", euid: int) -> "tuple[str, Values]":
     """The configuration file that counts, and what it sets; "" and nothing if there is none.
 
     A demonstration reads none but one that is named.  Who asks about the file must see the file, not a cache.
     """
     asked = seen.get("config", "")
-    path = asked or ("none" if "demo" in seen else config.DEFAULT)
-    if path == "none":
+    path = asked or ("none" if "demo" in seen else DEFAULT)
+    if path == "none" or (not asked and absent(path)):
         return "", {}
+    from qpopper_py.personality import config
+
     fresh = any(row.action and row.long in seen for row in OURS)
     try:
         return path, config.read(path, euid=euid, folder="" if fresh else config.cache_folder(environ, euid))
@@ -146,6 +153,17 @@ def file_values(seen: "Mapping[str, str]", environ: "Mapping[str, str]", euid: i
         if asked:
             raise ConfigurationError(f"--config {path}: there is no such file; --config none reads none") from None
         return "", {}
+
+
+def absent(path: str) -> bool:
+    """Most hosts have no file, and need not wait until what reads one is loaded."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass  # whoever opens it tells what is wrong
+    return False
 
 
 class Line:

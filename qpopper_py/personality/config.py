@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     # setting's dotted name -> (raw value, line of the file; 0 if it cannot be told)
     Values = dict[str, tuple[object, int]]
 
-DEFAULT = "/etc/pop3d.toml"
 LARGEST = 1 << 20  # octets; what is larger is no configuration file
 LINKS = 40  # symbolic links on the way, as many as Linux follows
 SETTLED = 2_000_000_000  # ns: a file changed later than this before it was read may change again with the same times

@@ -4,7 +4,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
     from qpopper_py.protocol.dialect import Dialect
 
 END = b".\r\n"

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qpopper_py.auth.gate import Exchange, Gate
-    from qpopper_py.events import Event, Facts
+    from qpopper_py.events import Event
+    from qpopper_py.facts import Facts
 
 LONGEST = 1000  # characters of a reason, or of a name for the log
 NOBODY = Denied("", "")

@@ -15,7 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from qpopper_py.events import Event, Facts
+    from qpopper_py.events import Event
+    from qpopper_py.facts import Facts
 
     Ended = Callable[[int], None]
 

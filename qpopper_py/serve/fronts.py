@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from qpopper_py.events import Event, Facts
+    from qpopper_py.events import Event
+    from qpopper_py.facts import Facts
     from qpopper_py.serve.children import Loop
     from qpopper_py.serve.keeper import Connection
     from qpopper_py.settings import Settings

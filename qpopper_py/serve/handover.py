@@ -26,7 +26,7 @@ ADMITTED    porter, keeper       the client may be greeted; who it is, by a prox
 """
 
 from qpopper_py.errors import QpopperError
-from qpopper_py.events import Facts, Tls
+from qpopper_py.facts import Facts, Tls
 from qpopper_py.kinds.listeners import Listener
 
 TYPE_CHECKING = False

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
 
 PASSED_OVER = frozenset(
     ("banners", "group", "keepalive", "linger", "nice", "rfc931", "setenv", "severity", "spawn", "umask", "user")

@@ -12,6 +12,7 @@ is killed.
 
 import os
 
+from qpopper_py.arrival import learn, unknown
 from qpopper_py.auth.account import Account
 from qpopper_py.auth.stamp import wanted
 from qpopper_py.errors import PeerGone, QpopperError, TlsUnavailable
@@ -20,19 +21,18 @@ from qpopper_py.privilege import SocketStream, become
 from qpopper_py.sandbox import confine, empty_folder, unprivileged
 from qpopper_py.serve import handover, porter
 from qpopper_py.serve.checkers import Checkers
-from qpopper_py.serve.facts import learn
 from qpopper_py.serve.fronts import Front, Fronts, stream_of
 from qpopper_py.serve.roles import DotlockKeeper, KeptDotlock, be_mail_user, lockable, where
 from qpopper_py.serve.securing import Waiting
 from qpopper_py.serve.standalone import Service
-from qpopper_py.serve.teller import CLIENT, GRANTED, LOGGED_IN, Teller
+from qpopper_py.serve.teller import CLIENT, GRANTED, LOGGED_IN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
     from typing import Protocol
 
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
     from qpopper_py.kinds.listeners import Listener
     from qpopper_py.privilege import Stream
     from qpopper_py.serve.checkers import Vault
@@ -154,7 +154,7 @@ class Keeper(Service):
         stream = stream_of([sock.detach()])
         listener = settings.listener(by)
         facts = learn(stream, settings, listener, wanted(settings, self.emit, listener.stamp), self.emit, quiet)
-        if porter.needed(settings, facts):
+        if unknown(settings, facts):
             self._ask_porter(stream, facts, number)
         else:
             self._admit(stream, facts, number)
@@ -205,7 +205,7 @@ class Keeper(Service):
             settings = self.house.settings
             if settings.hosts_access != "on":
                 become(*self.fronts.identity[:2], ())
-            if porter.admitted(stream, facts, settings, self.emit, Teller()):
+            if porter.admitted(stream, facts, settings, self.emit, None):
                 handover.send(theirs, handover.ADMITTED, handover.of_facts(facts))
 
         try:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from qpopper_py.events import Event, Facts
+    from qpopper_py.events import Event
+    from qpopper_py.facts import Facts
     from qpopper_py.privilege import Stream
 
     class Exchange(Protocol):

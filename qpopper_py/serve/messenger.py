@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
 
 REPLIES = (handover.CHALLENGE, handover.DENIED, handover.GRANTED)
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qpopper_py.auth.account import Account
-    from qpopper_py.events import Event, Facts
+    from qpopper_py.events import Event
+    from qpopper_py.facts import Facts
     from qpopper_py.store.dotlock import Dotlocks
 
     Work = Callable[[str, "KeptDotlock | None"], None]

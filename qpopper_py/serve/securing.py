@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import _socket
     from collections.abc import Callable
 
-    from qpopper_py.events import Event, Facts, Tls
+    from qpopper_py.events import Event
+    from qpopper_py.facts import Facts, Tls
     from qpopper_py.privilege import Stream
     from qpopper_py.settings import Settings
     from qpopper_py.tls.stream import TlsStream

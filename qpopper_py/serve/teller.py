@@ -14,14 +14,14 @@ MESSAGE = 64  # octets of the longest message
 
 
 class Teller:
-    """A session's end of the conversation with the process that counts it; without a ``channel`` nobody counts.
+    """A session's end of the conversation with the process that counts it.
 
     Where the other end is gone (the service is stopping) everything is granted.  ``quiet``: see Limits.
     """
 
     __slots__ = ("_channel", "quiet")
 
-    def __init__(self, channel: "_socket.socket | None" = None, quiet: bool = False) -> None:
+    def __init__(self, channel: "_socket.socket | None", quiet: bool = False) -> None:
         self._channel = channel
         self.quiet = quiet
 

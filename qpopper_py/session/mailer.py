@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import BinaryIO
 
+    from qpopper_py.facts import Facts
     from qpopper_py.settings import Settings
 
 FAILED = "Unable to send message"  # popper's words, whatever went wrong
@@ -42,7 +43,7 @@ class Mailer:
         self,
         settings: "Settings",
         emit: "Callable[[events.Event], None]",
-        facts: events.Facts,
+        facts: "Facts",
         user: str,
         system_user: bool,
         state: str,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from qpopper_py.auth.account import Account, Denied
     from qpopper_py.auth.credentials import Challenge
+    from qpopper_py.facts import Facts
     from qpopper_py.privilege import Stream
     from qpopper_py.protocol.dialect import Dialect
     from qpopper_py.session.mailer import Mailer
@@ -50,13 +51,13 @@ if TYPE_CHECKING:
     class Door(Protocol):
         """The gate, or who carries messages to it."""
 
-        def begin(self, mechanism: str, facts: events.Facts) -> Conversation:
+        def begin(self, mechanism: str, facts: "Facts") -> Conversation:
             """Raises KeyError: no such mechanism."""
 
-        def check(self, user: bytes, password: bytes, facts: events.Facts) -> Account | Denied:
+        def check(self, user: bytes, password: bytes, facts: "Facts") -> Account | Denied:
             """PLAIN in one step."""
 
-        def mechanisms(self, facts: events.Facts) -> tuple[str, ...]:
+        def mechanisms(self, facts: "Facts") -> tuple[str, ...]:
             """Names of the SASL mechanisms that can succeed here and now."""
 
 
@@ -71,13 +72,13 @@ class Session:
     update: Update  # likewise
     # Makes TLS ready on the wire's stream (raises TlsUnavailable); what it returns does the handshake, notes it in the
     # facts, and returns the stream to go on with.  None: there is no TLS.
-    starttls: "Callable[[Stream, events.Facts], Callable[[], Stream]] | None" = None
+    starttls: "Callable[[Stream, Facts], Callable[[], Stream]] | None" = None
 
     def __init__(
         self,
         settings: "Settings",
         dialect: "Dialect",
-        facts: events.Facts,
+        facts: "Facts",
         wire: "Wire",
         gate: "Door",
         emit: "Callable[[events.Event], None]",

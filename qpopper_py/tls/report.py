@@ -1,6 +1,6 @@
-"""events.Tls as octets, for another process; who reads them believes nothing of them."""
+"""facts.Tls as octets, for another process; who reads them believes nothing of them."""
 
-from qpopper_py.events import Tls
+from qpopper_py.facts import Tls
 
 MOST = 4096  # octets of a report
 LONGEST = 512  # characters of a field

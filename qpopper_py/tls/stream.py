@@ -9,7 +9,7 @@ import ssl
 import time
 
 from qpopper_py.errors import PeerGone
-from qpopper_py.events import Tls
+from qpopper_py.facts import Tls
 from qpopper_py.privilege import Stream
 
 TYPE_CHECKING = False

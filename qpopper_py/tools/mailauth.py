@@ -12,8 +12,8 @@ from pathlib import Path
 from qpopper_py import __version__
 from qpopper_py.auth import crypt
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.authdb import FORMAT, header
 from qpopper_py.auth.authdb_edit import Editor, create, upgrade_file
+from qpopper_py.auth.stamp import FORMAT, header
 from qpopper_py.errors import ConfigurationError, CredentialStoreError, QpopperError
 from qpopper_py.personality import commandline
 from qpopper_py.settings import Settings

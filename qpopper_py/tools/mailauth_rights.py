@@ -13,7 +13,8 @@ from qpopper_py.auth.sources import Directory
 from qpopper_py.auth.sources.accounts import Accounts
 from qpopper_py.auth.sources.unix import Unix
 from qpopper_py.errors import QpopperError
-from qpopper_py.events import Facts, printable
+from qpopper_py.events import printable
+from qpopper_py.facts import Facts
 from qpopper_py.settings import Settings
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from qpopper_py.auth.account import Account
 from qpopper_py.errors import QpopperError
-from qpopper_py.events import Event, Facts, Note, Trouble, printable
+from qpopper_py.events import Event, Note, Trouble, printable
+from qpopper_py.facts import Facts
 from qpopper_py.serve.roles import KeptDotlock, as_mail_user
 from qpopper_py.settings import Settings
 from qpopper_py.tools.command import DONE, FAILED

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from qpopper_py.auth.account import Account
 from qpopper_py.errors import ConfigurationError, MaildropError, QpopperError
-from qpopper_py.events import Event, Facts, Trouble
+from qpopper_py.events import Event, Trouble
+from qpopper_py.facts import Facts
 from qpopper_py.serve.maildrops import maildrop_of
 from qpopper_py.serve.roles import KeptDotlock, as_mail_user
 from qpopper_py.settings import Settings

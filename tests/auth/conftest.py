@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qpopper_py.events import Event, Facts
+from qpopper_py.events import Event
+from qpopper_py.facts import Facts
 from qpopper_py.settings import Settings
 from tests import accounts
 

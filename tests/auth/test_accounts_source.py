@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from qpopper_py.auth import maildrops
 from qpopper_py.auth.account import Account
 from qpopper_py.auth.gate import Denied, Gate
-from qpopper_py.events import Event, Facts, Trouble
+from qpopper_py.events import Event, Trouble
+from qpopper_py.facts import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

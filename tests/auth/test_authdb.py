@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qpopper_py.auth import authdb, authdb_edit, secrethash
-from qpopper_py.auth.authdb import AuthDb, has_apop_entries
+from qpopper_py.auth.authdb import AuthDb
 from qpopper_py.auth.authdb_edit import Editor, Entry, create, upgrade_file
+from qpopper_py.auth.stamp import has_apop_entries
 from qpopper_py.errors import CredentialStoreError
 
 # RFC 1939 section 7

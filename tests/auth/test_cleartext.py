@@ -6,7 +6,7 @@ import pytest
 
 from qpopper_py.auth.cleartext import allowed, remedy
 from qpopper_py.auth.gate import Denied, Gate
-from qpopper_py.events import Facts, Tls
+from qpopper_py.facts import Facts, Tls
 from qpopper_py.kinds.listeners import Listener
 from qpopper_py.settings import Settings
 

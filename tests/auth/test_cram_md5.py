@@ -11,7 +11,8 @@ import pytest
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Challenge, Response
 from qpopper_py.auth.gate import Gate
-from qpopper_py.events import Event, Facts
+from qpopper_py.events import Event
+from qpopper_py.facts import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import pytest
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Challenge
 from qpopper_py.auth.gate import Gate
-from qpopper_py.events import Facts, Tls
+from qpopper_py.facts import Facts, Tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable

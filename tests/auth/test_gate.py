@@ -16,7 +16,8 @@ from qpopper_py.auth.account import Account
 from qpopper_py.auth.credentials import Digest, Password
 from qpopper_py.auth.gate import Challenge, Denied, Gate
 from qpopper_py.errors import ConfigurationError
-from qpopper_py.events import Event, Facts, Trouble
+from qpopper_py.events import Event, Trouble
+from qpopper_py.facts import Facts
 from qpopper_py.settings import Settings
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import pytest
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Challenge
 from qpopper_py.auth.gate import Exchange, Gate
-from qpopper_py.events import Event, Facts, Tls, Trouble
+from qpopper_py.events import Event, Trouble
+from qpopper_py.facts import Facts, Tls
 from tests import kdc
 from tests.auth.test_kerberos_source import PASSWORD
 from tests.gss import MUTUAL, Initiator

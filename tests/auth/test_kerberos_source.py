@@ -17,7 +17,8 @@ from qpopper_py.auth.kerberos.child import Channel, Child, Declined
 from qpopper_py.auth.kerberos.keytab import refuse_untrusted
 from qpopper_py.auth.sources.kerberos import Kerberos
 from qpopper_py.errors import CredentialStoreError
-from qpopper_py.events import Event, Facts, Trouble
+from qpopper_py.events import Event, Trouble
+from qpopper_py.facts import Facts
 from tests import kdc
 from tests.harness import children, open_folder
 

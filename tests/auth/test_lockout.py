@@ -19,7 +19,7 @@ from qpopper_py.auth.credentials import Challenge, Digest, Password, Token
 from qpopper_py.auth.gate import Gate
 from qpopper_py.auth.lockout import Lockout
 from qpopper_py.errors import ConfigurationError, CredentialStoreError
-from qpopper_py.events import Facts
+from qpopper_py.facts import Facts
 from qpopper_py.settings import Settings
 
 if TYPE_CHECKING:

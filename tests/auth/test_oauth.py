@@ -24,7 +24,8 @@ from qpopper_py.auth.credentials import Challenge, Malformed, Token
 from qpopper_py.auth.gate import Gate
 from qpopper_py.auth.mechanisms.oauth import OAuthBearer, XOAuth2
 from qpopper_py.auth.sources.oauth import misfit, unfit
-from qpopper_py.events import Event, Facts, Tls, Trouble
+from qpopper_py.events import Event, Trouble
+from qpopper_py.facts import Facts, Tls
 from qpopper_py.settings import Settings
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from qpopper_py.auth.credentials import Digest, Password
 from qpopper_py.auth.gate import Denied, Gate
 from qpopper_py.auth.sources.pam import PamSource
 from qpopper_py.errors import CredentialStoreError, MissingLibrary
-from qpopper_py.events import Event, Facts, Trouble
+from qpopper_py.events import Event, Trouble
+from qpopper_py.facts import Facts
 from tests.harness import open_folder
 
 if TYPE_CHECKING:

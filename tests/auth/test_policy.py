@@ -15,7 +15,8 @@ from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.gate import Gate
 from qpopper_py.auth.policy import Policy, listed, shells, unfit
 from qpopper_py.errors import CredentialStoreError
-from qpopper_py.events import Event, Facts, Trouble
+from qpopper_py.events import Event, Trouble
+from qpopper_py.facts import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,8 @@ from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.gate import Gate
 from qpopper_py.auth.sources import Directory
 from qpopper_py.errors import ConfigurationError, CredentialStoreError
-from qpopper_py.events import Audited, Event, Facts, Trouble
+from qpopper_py.events import Audited, Event, Trouble
+from qpopper_py.facts import Facts
 from qpopper_py.kinds import login_times
 from qpopper_py.settings import Settings
 

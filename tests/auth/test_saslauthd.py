@@ -15,7 +15,8 @@ from qpopper_py.auth.credentials import Digest, Password
 from qpopper_py.auth.gate import Denied, Gate
 from qpopper_py.auth.sources.saslauthd import Saslauthd, refuse_untrusted
 from qpopper_py.errors import CredentialStoreError
-from qpopper_py.events import Event, Facts, Trouble
+from qpopper_py.events import Event, Trouble
+from qpopper_py.facts import Facts
 from tests.conftest import require_program
 from tests.harness import PATIENCE, open_folder, started, wait_until
 

@@ -17,7 +17,8 @@ from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Challenge, Malformed, Proof, Sha1Proof, WhichSalt
 from qpopper_py.auth.gate import Gate
 from qpopper_py.auth.mechanisms.scram import Sha1, Sha256
-from qpopper_py.events import Event, Facts, Tls, Trouble
+from qpopper_py.events import Event, Trouble
+from qpopper_py.facts import Facts, Tls
 from qpopper_py.settings import Settings
 
 if TYPE_CHECKING:

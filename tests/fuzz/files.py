@@ -10,7 +10,7 @@ from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Password
 from qpopper_py.auth.sources.accounts import Accounts
 from qpopper_py.errors import ConfigurationError, CredentialStoreError, MissingLibrary, QpopperError
-from qpopper_py.events import Facts
+from qpopper_py.facts import Facts
 from qpopper_py.legacy_dbm import NotReadable, records, sniff
 from qpopper_py.personality import commandline, config_text
 from qpopper_py.serve import hosts_tables

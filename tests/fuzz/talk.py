@@ -10,7 +10,8 @@ from unittest import mock
 from qpopper_py.auth import crypt, gate
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Challenge
-from qpopper_py.events import Facts, SessionClosed, Tap, Tls
+from qpopper_py.events import SessionClosed, Tap
+from qpopper_py.facts import Facts, Tls
 from qpopper_py.personality.ucb import DIALECT
 from qpopper_py.privilege import Stream
 from qpopper_py.protocol.request import MASK, number, parse, printed, safe

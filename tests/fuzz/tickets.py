@@ -7,7 +7,8 @@ from qpopper_py.auth.credentials import Challenge, Malformed, Ticket
 from qpopper_py.auth.kerberos.child import CHALLENGE, NAMED, REFUSED
 from qpopper_py.auth.kerberos.tickets import ticket
 from qpopper_py.errors import CredentialStoreError
-from qpopper_py.events import Event, Facts, LoginRefused, Note
+from qpopper_py.events import Event, LoginRefused, Note
+from qpopper_py.facts import Facts
 from qpopper_py.serve.kpop import KPOP, LONGEST, RIGHT, SENDAUTH, ticketed
 
 from .talk import Script

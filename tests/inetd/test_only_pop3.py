@@ -43,7 +43,7 @@ SCRIPT = (
 PLANTS = {
     "in the configuration": ("qpopper_py.personality.commandline", "read"),
     "in the log": ("qpopper_py.logs.syslog", "open_log"),
-    "before the greeting": ("qpopper_py.serve.facts", "learn"),
+    "before the greeting": ("qpopper_py.arrival", "learn"),
     "at the greeting": ("qpopper_py.protocol.reply", "greeting"),
     "behind the greeting": ("qpopper_py.session.session", "Session.greeted"),
     "at a line": ("qpopper_py.session.wire", "Wire.line"),
@@ -59,7 +59,7 @@ PLANTS = {
     "in a reply": ("qpopper_py.session.session", "Session._ok"),
     "in an error": ("qpopper_py.session.session", "Session._err"),
     "at the end": ("qpopper_py.session.session", "Session.close"),
-    "in the bus": ("qpopper_py.events", "Bus.__call__"),
+    "in the bus": ("qpopper_py.doorstep", "Bus.__call__"),
 }
 ROWS = ("capa", "user", "pass", "stat", "list", "uidl", "top", "retr", "xtnd xlst", "last", "dele", "rset", "quit")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qpopper_py import events
-from qpopper_py.events import Facts
+from qpopper_py.facts import Facts
 from qpopper_py.logs.records import records
 
 FILTER = Path(__file__).resolve().parents[2] / "etc" / "fail2ban" / "filter.d" / "pop3d.conf"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpopper_py import __version__, events
-from qpopper_py.events import Facts
+from qpopper_py.facts import Facts
 from qpopper_py.logs.records import MOST, records
 
 FACTS = Facts("S1", peer="192.0.2.7", peer_name="pc7.example.org")

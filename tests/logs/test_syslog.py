@@ -15,7 +15,7 @@ import pytest
 
 import qpopper_py
 from qpopper_py import events
-from qpopper_py.events import Facts
+from qpopper_py.facts import Facts
 from qpopper_py.logs import syslog as room
 from qpopper_py.logs.syslog import Log, Stderr, iso, open_log
 from qpopper_py.settings import Settings
@@ -168,7 +168,8 @@ def test_the_connection_to_syslog_lives_on_after_fork_chroot_and_setuid(tmp_path
     (tmp_path / "empty").mkdir()
     script = """
 import os, socket, sys
-from qpopper_py.events import Facts, Note, Trouble
+from qpopper_py.events import Note, Trouble
+from qpopper_py.facts import Facts
 from qpopper_py.logs.syslog import open_log
 from qpopper_py.settings import Settings
 settings = Settings()

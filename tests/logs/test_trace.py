@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import qpopper_py
 from qpopper_py.errors import ConfigurationError
-from qpopper_py.events import Facts, Tap
+from qpopper_py.events import Tap
+from qpopper_py.facts import Facts
 from qpopper_py.logs import trace
 from qpopper_py.logs.trace import HELD, Dialogue, Scope, networks, open_taps
 from qpopper_py.settings import Settings

@@ -18,7 +18,7 @@ from qpopper_py.personality.options import Option
 @pytest.fixture(autouse=True)
 def no_file_of_the_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """These tests know which files there are."""
-    monkeypatch.setattr(config, "DEFAULT", str(tmp_path / "none.toml"))
+    monkeypatch.setattr(commandline, "DEFAULT", str(tmp_path / "none.toml"))
 
 
 def read(*argv: str) -> Invocation:
@@ -47,7 +47,7 @@ def test_without_options_it_serves_the_connection_of_inetd() -> None:
 
 def test_the_default_file_is_read_if_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = toml(tmp_path, "timeout = 77\n")
-    monkeypatch.setattr(config, "DEFAULT", path)
+    monkeypatch.setattr(commandline, "DEFAULT", path)
     monkeypatch.setattr(config, "cache_folder", lambda environ, euid: "")
     assert (read().settings.timeout, read().config) == (77, path)
     assert read("--config", "none").settings.timeout == 600
@@ -55,7 +55,7 @@ def test_the_default_file_is_read_if_it_is_there(tmp_path: Path, monkeypatch: py
 
 def test_a_demonstration_reads_no_file_but_one_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = toml(tmp_path, "timeout = 77\n")
-    monkeypatch.setattr(config, "DEFAULT", path)
+    monkeypatch.setattr(commandline, "DEFAULT", path)
     assert read("--demo").settings.timeout == 600
     assert read("--demo", "--config", path).settings.timeout == 77
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpopper_py.auth.account import Account
-from qpopper_py.events import Facts, Tls
+from qpopper_py.facts import Facts, Tls
 from qpopper_py.kinds.listeners import Listener
 from qpopper_py.serve import handover
 

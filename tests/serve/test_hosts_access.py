@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from qpopper_py.events import Event, Facts, Trouble
+from qpopper_py.events import Event, Trouble
+from qpopper_py.facts import Facts
 from qpopper_py.privilege import SocketStream, Stream
 from qpopper_py.serve import hosts_access, hosts_tables
 from qpopper_py.settings import Settings

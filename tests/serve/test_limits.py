@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qpopper_py.events import Event, Facts, Trouble
+from qpopper_py.events import Event, Trouble
+from qpopper_py.facts import Facts
 from qpopper_py.serve.limits import CAUSES, PACE, THROTTLE, Limits, Throttle, source_of
 from qpopper_py.serve.slots import Slot
 from qpopper_py.serve.teller import GRANTED, REFUSED, Teller

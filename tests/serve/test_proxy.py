@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qpopper_py.events import Facts
+from qpopper_py.facts import Facts
 from qpopper_py.serve import proxy
 from qpopper_py.settings import Settings
 from tests.harness import Server, open_folder

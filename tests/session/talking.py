@@ -5,7 +5,8 @@ import socket
 from qpopper_py.auth.account import Account
 from qpopper_py.auth.gate import Challenge, Denied
 from qpopper_py.errors import MaildropChanged, MaildropTrouble
-from qpopper_py.events import Facts, Tap
+from qpopper_py.events import Tap
+from qpopper_py.facts import Facts
 from qpopper_py.personality.ucb import DIALECT
 from qpopper_py.privilege import SocketStream
 from qpopper_py.protocol.reply import greeting

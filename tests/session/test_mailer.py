@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import qpopper_py
 from qpopper_py import events, libraries
 from qpopper_py.errors import MissingLibrary, Refused, TryLater
+from qpopper_py.facts import Facts
 from qpopper_py.session.mailer import Mailer
 from qpopper_py.session.recipients import HEADER, count_recipients
 from qpopper_py.settings import Settings
@@ -81,7 +82,7 @@ class Post:
         values = {"sendmail": str(self.fake.path), **{name.replace("__", "."): value for name, value in values.items()}}
         settings = Settings([("test", values)])
         state = str(self.state) if state is None else state
-        return Mailer(settings, self.said.append, events.Facts("s1"), user, system_user, state, lambda: self.now)
+        return Mailer(settings, self.said.append, Facts("s1"), user, system_user, state, lambda: self.now)
 
     def submitted(self) -> list[tuple[str, int, int, int]]:
         found = [event for event in self.said if isinstance(event, events.Submitted)]

@@ -20,7 +20,8 @@ from qpopper_py.auth import authdb_edit
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Challenge
 from qpopper_py.auth.gate import MECHANISMS, Gate
-from qpopper_py.events import Facts, LoginRefused, Tls
+from qpopper_py.events import LoginRefused
+from qpopper_py.facts import Facts, Tls
 from qpopper_py.settings import Settings
 from tests.session.talking import HOST, STAMP, Talk
 

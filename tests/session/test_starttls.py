@@ -3,7 +3,8 @@
 import socket
 
 from qpopper_py.errors import PeerGone, TlsUnavailable
-from qpopper_py.events import SessionClosed, Tls, Trouble
+from qpopper_py.events import SessionClosed, Trouble
+from qpopper_py.facts import Tls
 from qpopper_py.privilege import SocketStream
 from qpopper_py.session.session import Session
 from tests.session.talking import Talk

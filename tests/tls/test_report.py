@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qpopper_py.events import Tls
+from qpopper_py.facts import Tls
 from qpopper_py.tls.report import packed, unpacked
 
 GOOD = Tls("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256", 128, "pop.example.org", b"\1\2", b"\3", "alice@example.org")

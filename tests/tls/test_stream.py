@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from qpopper_py.events import Tls
+    from qpopper_py.facts import Tls
 
 pytestmark = pytest.mark.client("openssl")
 

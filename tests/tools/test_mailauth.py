@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qpopper_py.auth import crypt
-from qpopper_py.auth.authdb import AuthDb, has_apop_entries
+from qpopper_py.auth.authdb import AuthDb
+from qpopper_py.auth.stamp import has_apop_entries
 from qpopper_py.tools import mailauth, mailauth_rights
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from qpopper_py.auth.kerberos.krb5 import Keys, Krb5
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
     from qpopper_py.settings import Settings
 
 MEMORY = "MEMORY:pop3d"  # the krb5_keytab

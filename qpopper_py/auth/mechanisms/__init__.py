@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from qpopper_py.auth.account import Account, Denied
     from qpopper_py.auth.credentials import Challenge, Credential, WhichSalt
     from qpopper_py.auth.scram import Salting
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
     from qpopper_py.settings import Settings
 
 

@@ -8,7 +8,7 @@ from qpopper_py.auth.mechanisms import Mechanism
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
     from qpopper_py.settings import Settings
 
 

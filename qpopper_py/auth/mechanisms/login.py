@@ -5,7 +5,7 @@ from qpopper_py.auth.mechanisms import Mechanism
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
     from qpopper_py.settings import Settings
 
 NAME, PASSWORD = b"Username:", b"Password:"  # clients compare them

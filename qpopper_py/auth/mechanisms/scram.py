@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qpopper_py.auth.account import Account
     from qpopper_py.auth.scram import Salting
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
     from qpopper_py.settings import Settings
 
 NONCE_OCTETS = 18

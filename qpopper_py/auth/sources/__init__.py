@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qpopper_py.auth.scram import Salting
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
 
 
 class Source:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qpopper_py.auth.scram import Salting
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
     from qpopper_py.settings import Settings
 
 KNOWN = frozenset({"userdb_mail", "allow_nets", "nologin"})

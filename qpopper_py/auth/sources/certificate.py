@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qpopper_py.auth.sources import Directory
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
 
 
 class Certificates(Source):

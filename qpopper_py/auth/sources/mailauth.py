@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from qpopper_py.auth.authdb import AuthDb
     from qpopper_py.auth.sources import Directory
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
     from qpopper_py.settings import Settings
 
 
@@ -55,7 +55,7 @@ class MailAuth(Source):
         path = self._settings.mailauth_database
         if not path:
             return ()
-        from qpopper_py.auth.authdb import has_apop_entries
+        from qpopper_py.auth.stamp import has_apop_entries
 
         return self.kinds if has_apop_entries(path) else (Password,)
 

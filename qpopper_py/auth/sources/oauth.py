@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from qpopper_py.auth.sources import Directory
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
     from qpopper_py.settings import Settings
 
     Claims = dict[str, object]

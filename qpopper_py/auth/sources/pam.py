@@ -15,7 +15,7 @@ from qpopper_py.errors import CredentialStoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
     from qpopper_py.settings import Settings
 
 LONGEST = 511  # octets: PAM_MAX_RESP_SIZE less its NUL

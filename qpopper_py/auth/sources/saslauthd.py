@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from qpopper_py.auth.sources import Directory
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
     from qpopper_py.settings import Settings
 
 LONGEST = 256  # octets of a string that saslauthd takes: MAX_REQ_LEN

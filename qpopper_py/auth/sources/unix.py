@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qpopper_py.events import Facts
+    from qpopper_py.facts import Facts
 
 DAY = 86400
 

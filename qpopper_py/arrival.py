@@ -3,7 +3,7 @@
 import os
 import time
 
-from qpopper_py.events import Facts, Note, Trouble
+from qpopper_py.facts import Facts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,18 +43,10 @@ def learn(
     return facts
 
 
-def introduced(sock: "_socket.socket", settings: "Settings", facts: Facts, emit: "Callable[[Event], None]") -> bool:
-    """Let a proxy say who its client is; False, and a record, if it does not do so rightly."""
-    from qpopper_py.serve import proxy
-
-    try:
-        if facts.listener.proxy and not proxy.Senders(settings.proxy_networks).hold(facts.peer):
-            raise proxy.BadHeader("it is no proxy, and this listener is for proxies")
-        proxy.introduce(sock, facts, settings)
-    except proxy.BadHeader as why:
-        emit(Trouble(facts, f"no PROXY header from {facts.peer} (proxy.networks): {why}", "warning"))
-        return False
-    return True
+def unknown(settings: "Settings", facts: Facts) -> bool:
+    """Whether there is more to learn before the greeting, which may take its time (:mod:`~qpopper_py.serve.porter`)."""
+    proxies = settings.proxy_networks or facts.listener.proxy
+    return bool(settings.log_reverse_lookup or proxies or settings.hosts_access == "on")
 
 
 _last = [0]
@@ -87,24 +79,6 @@ def prepare(sock: "_socket.socket", settings: "Settings", facts: Facts, emit: "C
         try:
             sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_DEBUG, 1)
         except OSError as why:
+            from qpopper_py.events import Note
+
             emit(Note(facts, f"SO_DEBUG on the socket: {why.strerror}", "debug"))
-
-
-def reverse(facts: Facts, emit: "Callable[[Event], None]") -> str:
-    """The client's name, if its address has one and the name has the address; else empty, and a warning."""
-    import _socket
-
-    try:
-        name = _socket.gethostbyaddr(facts.peer)[0]
-    except OSError:
-        emit(Note(facts, f"no name for client address {facts.peer}", "debug"))
-        return ""
-    try:
-        found = {entry[4][0] for entry in _socket.getaddrinfo(name, None)}
-    except OSError:
-        emit(Trouble(facts, f'Client at "{facts.peer}" resolves to an unknown host name "{name}"', "warning"))
-        return ""
-    if facts.peer not in found:
-        emit(Trouble(facts, f'Client address "{facts.peer}" not listed for its host name "{name}"', "warning"))
-        return ""
-    return name

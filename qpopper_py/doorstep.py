@@ -1,0 +1,135 @@
+"""What the greeting needs, and no more: under inetd the client waits while we import."""
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qpopper_py.events import Event
+    from qpopper_py.facts import Facts
+    from qpopper_py.kinds.listeners import Listener
+    from qpopper_py.personality.commandline import Invocation
+    from qpopper_py.privilege import Stream
+    from qpopper_py.serve.teller import Teller
+
+
+def last_resort(why: BaseException) -> None:
+    """An exception that nothing foresaw, to the log by the shortest way."""
+    frame = why.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
+    to_syslog(f"unexpected {type(why).__name__}{place}; please report it")
+
+
+def to_syslog(text: str) -> None:
+    import syslog
+
+    from qpopper_py.events import printable
+
+    syslog.openlog("pop3d", syslog.LOG_PID, syslog.LOG_MAIL)
+    syslog.syslog(syslog.LOG_ERR, printable(text))
+
+
+def must_be_open_to_all() -> None:
+    """ConfigurationError if users could not import what we are made of."""
+    from qpopper_py.errors import ConfigurationError
+    from qpopper_py.privilege import closed_to_others
+
+    closed = closed_to_others(os.__file__, __file__)
+    if closed:
+        raise ConfigurationError(
+            f"started as root, but other users cannot read {closed}, and mail is served as them; use the system's"
+            " Python and make install, or start it as another user"
+        )
+
+
+class Bus:
+    """Hands each event to every sink.  A sink that fails must not end a session: it is dropped."""
+
+    __slots__ = ("sinks",)
+
+    def __init__(self, *sinks: "Callable[[Event], None]") -> None:
+        self.sinks = list(sinks)
+
+    def __call__(self, event: "Event") -> None:
+        for sink in tuple(self.sinks):
+            try:
+                sink(event)
+            except Exception:  # noqa: BLE001  # whatever a sink does, mail goes on
+                self.sinks.remove(sink)
+
+
+class Doorstep:
+    """Settings, dialect and log, and the first words to a client."""
+
+    def __init__(self, invocation: "Invocation", read: "Callable[[], Invocation] | None" = None) -> None:
+        """``read``: reads command line and configuration again."""
+        if os.geteuid() == 0:
+            must_be_open_to_all()
+        os.umask(0o077)
+        self.settings = invocation.settings
+        self.dialect = invocation.personality.DIALECT
+        self.read = read
+        self.emit = Bus(self.open_log)
+
+    def open_log(self, event: "Event") -> None:
+        """The first event opens the log, which takes this sink's place."""
+        self.reopen_log()
+        self.emit(event)
+
+    def reopen_log(self) -> None:
+        """A connection to the log that is this process's own; one that cannot be had keeps nobody from the mail."""
+        from qpopper_py.logs.syslog import open_log
+
+        for sink in self.emit.sinks:
+            close = getattr(sink, "close", None)
+            if close:
+                close()
+        self.emit.sinks.clear()
+        try:
+            self.emit.sinks.append(open_log(self.settings, "pop3d"))
+        except Exception as why:  # noqa: BLE001
+            last_resort(why)
+
+    def warn(self, what: str, facts: "Facts | None" = None) -> None:
+        from qpopper_py.events import Trouble
+
+        self.emit(Trouble(facts, what, "warning"))
+
+    def meet(
+        self,
+        stream: "Stream",
+        by: "Listener",
+        teller: "Teller | None",
+        serve: "Callable[[Stream, Facts, int, Teller | None], None]",
+    ) -> None:
+        """Greet who came ``by`` a listener or by inetd, let ``serve`` do the rest, and close the connection.
+
+        ``teller``: to whoever counts sessions.  ``serve`` hears how many octets of the greeting were sent: none to
+        whom a ticket or TLS comes first.
+        """
+        from qpopper_py.arrival import learn, unknown
+        from qpopper_py.auth.stamp import wanted
+        from qpopper_py.protocol.reply import greeting
+
+        try:
+            listener = self.settings.listener(by)
+            stamp = wanted(self.settings, self.emit, listener.stamp)
+            facts = learn(stream, self.settings, listener, stamp, self.emit, bool(teller and teller.quiet))
+            if unknown(self.settings, facts):
+                from qpopper_py.serve.porter import admitted
+
+                if not admitted(stream, facts, self.settings, self.emit, teller):
+                    return  # without a word, as tcpd does
+            line = b"" if listener.kpop or listener.tls == "implicit" else greeting(self.dialect, facts)
+            try:
+                if line:
+                    stream.send(memoryview(line))
+            except OSError:
+                return  # gone before it was greeted
+            serve(stream, facts, len(line), teller)
+        finally:
+            if stream.is_open():
+                stream.close()
