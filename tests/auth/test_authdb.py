@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qpopper_py.auth import authdb, authdb_edit, secrethash
+from qpopper_py.auth import authdb, authdb_edit, secrethash, stamp
 from qpopper_py.auth.authdb import AuthDb
 from qpopper_py.auth.authdb_edit import Editor, Entry, create, upgrade_file
 from qpopper_py.auth.stamp import has_apop_entries
@@ -134,7 +134,7 @@ class TestHeader:
     def test_asking_loads_no_sqlite(self, editor: Editor) -> None:
         editor.put("alice", "APOP", b"x")
         ask = (
-            "import sys; sys.path.insert(0, sys.argv[2]); from qpopper_py.auth.authdb import has_apop_entries;"
+            "import sys; sys.path.insert(0, sys.argv[2]); from qpopper_py.auth.stamp import has_apop_entries;"
             "print(has_apop_entries(sys.argv[1]), sorted({'sqlite3', 'ctypes', 'hashlib', 're'} & set(sys.modules)))"
         )
         root = str(Path(authdb.__file__).resolve().parents[2])
@@ -176,7 +176,7 @@ class TestUpgrade:
     def newer(self, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> Editor:
         """A program of format 2 on a database of format 1."""
         editor.put("alice", "APOP", SECRET)
-        for module in (authdb, authdb_edit):
+        for module in (stamp, authdb_edit):
             monkeypatch.setattr(module, "FORMAT", 2)
         monkeypatch.setitem(authdb_edit.UPGRADES, 1, "CREATE TABLE more (x); INSERT INTO more VALUES (1)")
         return editor
