@@ -26,7 +26,7 @@ TALKS_TO_A_PERSON = ("--help", "--version", "--check-config", "--dump-config", "
 def main(argv: "list[str] | None" = None) -> int:
     """The command pop3d(8); the exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    if any(word.partition("=")[0] in TALKS_TO_A_PERSON for word in argv):
+    if any(word.partition("=")[0].replace("--qp-", "--") in TALKS_TO_A_PERSON for word in argv):
         return in_person(argv)
     stream = claim_descriptors()
     try:
@@ -51,7 +51,7 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
         if sockets:
             return listen(door, sockets, idle)
     except ConfigurationError as why:
-        return misconfigured(why, stream)
+        return misconfigured(why, argv, stream)
     from qpopper_py.kinds.listeners import Listener
 
     door.meet(stream, Listener(), None, lambda *greeted: house(door).serve(*greeted))
@@ -91,7 +91,7 @@ def reader(argv: "list[str]") -> "Callable[[], Invocation]":
     """What reads the command line and the configuration, now and at SIGHUP."""
     from qpopper_py.personality import commandline
 
-    return lambda: commandline.read(argv, os.environ, euid=os.geteuid())
+    return lambda: commandline.read(argv, os.environ, euid=os.geteuid(), called=sys.argv[0])
 
 
 def in_person(argv: "list[str]") -> int:
@@ -111,10 +111,10 @@ def in_person(argv: "list[str]") -> int:
 
         return report.answer(invocation)
     except ConfigurationError as why:
-        return complain(why)
+        return complain(why, argv)
 
 
-def misconfigured(why: Exception, stream: "Stream") -> int:
+def misconfigured(why: Exception, argv: "list[str]", stream: "Stream") -> int:
     """One clean -ERR and the reason in the log; to a person at a terminal the reason itself."""
     from qpopper_py.privilege import SocketStream
 
@@ -123,14 +123,14 @@ def misconfigured(why: Exception, stream: "Stream") -> int:
         stream.send(memoryview(b"-ERR [SYS/PERM] The server is not configured; its log says why.\r\n"))
         stream.close()
         return 0  # socat throws the last words of a program away that ends with another status
-    return complain(why)
+    return complain(why, argv)
 
 
-def complain(why: Exception) -> int:
+def complain(why: Exception, argv: "list[str]") -> int:
     """What was wrong, and the usage, to a person."""
     from qpopper_py.personality import report
 
-    sys.stderr.write(report.complaint(why))
+    sys.stderr.write(report.complaint(why, argv, sys.argv[0]))
     return USAGE
 
 

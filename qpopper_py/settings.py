@@ -42,7 +42,18 @@ if TYPE_CHECKING:
 class Settings:
     """What the program runs with.  Read-only once built; attributes are the settings below."""
 
-    personality = Choice("personality", "tru64", ["tru64"], "the old program whose place this server takes")
+    personality = Choice(
+        "personality",
+        "tru64",
+        ["tru64", "mailutils", "cyrus", "popa3d", "qpopper"],
+        "the old program whose place this server takes: its options, its manners, what is built in",
+    )
+    commands = Choice(
+        "commands",
+        "all",
+        ["all", "original"],
+        "commands that the old program had not (CAPA, STLS, AUTH, ...): served as well; or refused, as it refused them",
+    )
     hostname = Host("hostname", "", "the host's name in greeting and APOP stamp; empty: the system's")
     spool = NeededPath("spool", "/var/mail", "the folder that holds a mailbox file for each user, named after the user")
     maildrop = Place(
@@ -64,6 +75,8 @@ class Settings:
     serve_idle = Seconds(
         "serve.idle", 60, "started by inetd with wait: how long to stay without a session; 0: for good", 0
     )
+    serve_background = Switch("serve.background", False, "listening: go on in the background once all sockets are open")
+    serve_pid_file = Path("serve.pid_file", "", "listening: the file that has the process's id as long as it runs")
     prefork_fronts = Whole(
         "prefork.fronts", 8, "with serve.mode = prefork: processes kept waiting for clients", 1, 10_000
     )

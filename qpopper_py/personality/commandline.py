@@ -1,7 +1,7 @@
 """An argument list and a configuration file -> Settings, and what to do with them.
 
-Built-in, personality, file, command line: the later wins.  Our own options are long only, so that no letter of
-an old program can ever be one of ours.
+Built-in, personality, the old program's own files, pop3d.toml, command line: the later wins.  Our own options are long
+only, so that no letter of an old program can ever be one of ours; where it has long ones too, ours begin with --qp-.
 """
 
 import os
@@ -14,7 +14,7 @@ from qpopper_py.settings import Settings
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Protocol
+    from typing import Any, Protocol, TypeVar
 
     from qpopper_py.personality.config import Values
     from qpopper_py.protocol.dialect import Dialect
@@ -24,17 +24,39 @@ if TYPE_CHECKING:
 
         name: str
         title: str
+        RULES: str  # by which its line is read: options.POSIX or options.GNU
         OPTIONS: tuple[Option, ...]
         SETTINGS: dict[str, object]
         DIALECT: Dialect
 
+        def configured(self, line: "Line") -> "list[Layer]":
+            """What operands, options that no setting stands for, and the old program's own files amount to.
+
+            Weaker than pop3d.toml.  Raises ConfigurationError.
+            """
+
     Layer = tuple[str, Mapping[str, object]]
+    T = TypeVar("T")
 
 
 DEFAULT = "/etc/pop3d.toml"
+PREFIX = "qp-"
+SERVED = ("tru64",)
+# The base name of the program, or of a link on the way to it -> the personality; pop3d and in.pop3d say nothing.
+NAMES = {
+    "tru64-pop3d": "tru64",
+    "mailutils-pop3d": "mailutils",
+    "cyrus-pop3d": "cyrus",
+    "popa3d": "popa3d",
+    "in.popa3d": "popa3d",
+    "popper": "qpopper",
+    "in.popper": "qpopper",
+    "qpopper": "qpopper",
+    "in.qpopper": "qpopper",
+}
+LINKS = 40  # symbolic links that are followed, as many as Linux does
 
 OURS = (
-    Option("personality", "NAME", "take the command line and manners of NAME; this version serves tru64"),
     Option("config", "FILE", f"read FILE, or none, instead of {DEFAULT}"),
     Option("set", "KEY=VALUE", "change a setting; may be given often"),
     Option("listen", "HOST:PORT", "listen, in the foreground: [::1]:110, *:995,tls=implicit; may be given often"),
@@ -45,6 +67,7 @@ OURS = (
     Option("version", "", "print the version", action="version"),
     Option("help", "", "print this", action="help"),
 )
+CHOICE = Option("personality", "NAME", f"as the first word: the options and manners of NAME: {', '.join(SERVED)}")
 AT_ONCE = frozenset(("help", "version"))  # whatever else is asked for, and whatever the file says
 
 
@@ -69,51 +92,80 @@ class Invocation:
         self.config = config
 
 
-def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int) -> Invocation:
-    """What ``argv`` (without the program's name) asks for.
+def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, called: str = "") -> Invocation:
+    """What ``argv`` (without the program's name) asks for; ``called``: the path by which we were executed.
 
     Raises ConfigurationError, one line that names the option or setting, where it stands and what to do.
     """
-    seen = glimpse(argv)
+    origin, name, argv = chosen(argv, environ, called)
+    seen = glimpse(argv, ours(named(name, origin)) if name else OURS)
     if seen.keys() & AT_ONCE:
-        personality = named(seen.get("personality", "tru64"), "command line")
-        line = Line(argv, personality)
+        personality = named(name or "tru64", origin)
+        line = Line(argv, personality, environ, euid)
         if line.action in AT_ONCE:
             return Invocation(line.action, Settings(), personality)
     path, values = file_values(seen, environ, euid)
-    origin, name = path, str(values["personality"][0]) if "personality" in values else "tru64"
-    if "personality" in seen:
-        origin, name = "command line", seen["personality"]
+    said = [(where(path, number), {key: raw}) for key, (raw, number) in values.items() if key != "personality"]
+    if not name:
+        origin, name = path, str(values["personality"][0]) if "personality" in values else "tru64"
     personality = named(name, origin)
-    line = Line(argv, personality)
-    if line.config != seen.get("config", ""):
+    line = Line(argv, personality, environ, euid)
+    if line.action not in AT_ONCE and line.config != seen.get("config", ""):
         raise ConfigurationError("--config cannot be the value of another option")
-    layers: list[Layer] = [(f"personality {personality.name}", personality.SETTINGS)]
-    layers += [(where(path, number), {name: raw}) for name, (raw, number) in values.items()]
-    settings = Settings(layers + line.layers)
+    layers: list[Layer] = [(f"personality {name}", {**personality.SETTINGS, "personality": name})]
+    if line.action not in AT_ONCE:
+        layers += personality.configured(line)
+    settings = Settings([*layers, *said, *line.layers])
     inetd = line.action != "demo" and (line.inetd or not settings.listen)
     return Invocation(line.action, settings, personality, inetd, path)
 
 
+def chosen(argv: "Sequence[str]", environ: "Mapping[str, str]", called: str) -> "tuple[str, str, Sequence[str]]":
+    """(who says so, the personality, what is left of the line); neither if the configuration file is to say it.
+
+    The first word of the line, exactly; master(8) of Cyrus; the name of the program and of each link to it.
+    """
+    spelt, equals, name = argv[0].partition("=") if argv else ("", "", "")
+    if spelt == "--personality":
+        if not equals and len(argv) < 2:
+            raise ConfigurationError("--personality needs a value: --personality NAME")
+        return "command line, --personality", name if equals else argv[1], argv[1 if equals else 2 :]
+    if "CYRUS_SERVICE" in environ:
+        return "environment, CYRUS_SERVICE", "cyrus", argv
+    for _ in range(LINKS if called else 0):
+        base = called.rpartition("/")[2]
+        if base in NAMES:
+            return f"the name {called}", NAMES[base], argv
+        try:
+            called = os.path.join(os.path.dirname(called), os.readlink(called))
+        except OSError:
+            break
+    return "", "", argv
+
+
 def named(name: str, origin: str) -> "Personality":
-    """The personality of that name; ConfigurationError if this version has none."""
-    from qpopper_py.personality import tru64
-
-    served: dict[str, Personality] = {"tru64": tru64}
-    if name in served:
-        return served[name]
-    from qpopper_py.personality import foreign
-
-    why = foreign.unserved(name) or "no program of that name is known"
-    raise ConfigurationError(f"{origin}: personality {name!r}: {why}; there is {', '.join(served)}")
+    """The personality of that name; ConfigurationError if there is none."""
+    if name in SERVED:
+        module: Personality = __import__(f"{__package__}.{name}", fromlist=["name"])
+        return module
+    raise ConfigurationError(
+        f"{origin}: personality {name!r}: no program of that name is known; there is {', '.join(SERVED)}"
+    )
 
 
-def glimpse(argv: "Sequence[str]") -> "dict[str, str]":
+def ours(personality: "Personality") -> "tuple[Option, ...]":
+    """Our own options, as they are spelt among those of ``personality``."""
+    if not any(row.long for row in personality.OPTIONS):
+        return OURS
+    return tuple(Option(PREFIX + row.long, row.value, row.why, action=row.action) for row in OURS)
+
+
+def glimpse(argv: "Sequence[str]", rows: "tuple[Option, ...]") -> "dict[str, str]":
     """Our own options on the line, the last value of each, by name.
 
-    They are looked for before the line is read: only they tell by whose rules it is to be read.
+    They are looked for before the line is read: only the file that they name tells by whose rules it is to be read.
     """
-    takes = {row.long: bool(row.value) and not row.value.startswith("[") for row in OURS}
+    takes = {row.long: bool(row.value) and not row.value.startswith("[") for row in rows}
     seen: dict[str, str] = {}
     words = iter(argv)
     for word in words:
@@ -124,9 +176,7 @@ def glimpse(argv: "Sequence[str]") -> "dict[str, str]":
             continue
         if takes[name] and not attached:
             value = next(words, "")
-        if name == "set" and value.startswith("personality="):
-            name, value = "personality", value.removeprefix("personality=")
-        seen[name] = value
+        seen[name.removeprefix(PREFIX)] = value
     return seen
 
 
@@ -169,23 +219,23 @@ def absent(path: str) -> bool:
 class Line:
     """An argument list, read by the rows of one personality and our own."""
 
-    def __init__(self, argv: "Sequence[str]", personality: "Personality") -> None:
+    def __init__(
+        self, argv: "Sequence[str]", personality: "Personality", environ: "Mapping[str, str]", euid: int
+    ) -> None:
+        self.environ = environ
+        self.euid = euid
         self.action = "serve"
         self.config = ""
         self.inetd = False
         self.layers: list[Layer] = []
         self.listen: list[str] = []
-        rows = personality.OPTIONS + OURS
-        given, operands = options.parse(argv, rows, explainer(rows))
-        if any(one.option.action in AT_ONCE for one in given):
-            self.action = next(one.option.action for one in given if one.option.action in AT_ONCE)
+        rows = personality.OPTIONS + ours(personality)
+        self.given, self.operands = options.parse(argv, rows, explainer(rows, personality.name), personality.RULES)
+        if any(one.option.action in AT_ONCE for one in self.given):
+            self.action = next(one.option.action for one in self.given if one.option.action in AT_ONCE)
             return
-        for one in given:
+        for one in self.given:
             self.take(one.option, one.value)
-        if operands:
-            raise ConfigurationError(
-                f"{operands[0]!r} is no option, and pop3d takes nothing else; an address to listen on is --listen's"
-            )
         if self.inetd and self.listen:
             raise ConfigurationError("--inetd and --listen exclude each other; leave one out")
 
@@ -196,21 +246,28 @@ class Line:
             self.act(option, value)
         elif option.setting:
             self.layers.append((origin, {option.setting: self.raw(option, value)}))
-        elif option.long == "personality":
-            self.layers.append((origin, {"personality": value}))
-        elif option.long == "config":
+        elif option.sets:
+            self.layers.append((origin, self.checked(option, value, option.sets)))
+        else:
+            self.take_ours(option.long.removeprefix(PREFIX), value, origin)
+
+    def take_ours(self, name: str, value: "str | None", origin: str) -> None:
+        """Do what an option of our own says; others that get here are ``configured``'s."""
+        if name == "config":
             self.config = value or ""
             if not value:
                 raise ConfigurationError("--config names no file; --config none reads none")
-        elif option.long == "set":
-            name, equals, raw = (value or "").partition("=")
+        elif name == "set":
+            key, equals, raw = (value or "").partition("=")
             if not equals:
                 raise ConfigurationError(f"--set {value}: there is no = in it; write --set KEY=VALUE")
-            self.layers.append((origin, {name: raw}))
-        elif option.long == "listen":
+            if key == "personality":
+                raise ConfigurationError("--set personality: write --personality NAME as the first word")
+            self.layers.append((origin, {key: raw}))
+        elif name == "listen":
             self.listen.append(value or "")
             self.layers.append((origin, {"listen": list(self.listen)}))
-        elif option.long == "inetd":
+        elif name == "inetd":
             self.inetd = True
 
     def act(self, option: Option, value: "str | None") -> None:
@@ -224,20 +281,25 @@ class Line:
 
     def raw(self, option: Option, value: "str | None") -> object:
         """The raw value of the option's setting."""
-        if value is None:
-            return True
+        return True if value is None else self.checked(option, value, option.read)
+
+    def checked(self, option: Option, value: "str | None", read: "Callable[[Any], T]") -> "T":
         try:
-            return option.read(value)
+            return read(value)
         except ValueError as why:
             raise ConfigurationError(f"command line: {option.spelt} {value!r} {why}") from None
 
+    def value(self, spelt: str) -> "str | None":
+        """The last value given to the option spelt so, or None."""
+        return next((one.value for one in reversed(self.given) if spelt in one.option.spellings), None)
 
-def explainer(rows: "tuple[Option, ...]") -> "Callable[[str, str], str]":
+
+def explainer(rows: "tuple[Option, ...]", personality: str) -> "Callable[[str, str], str]":
     """The words for an option that is not among ``rows``; the tables they come from are loaded only then."""
 
     def explain(spelt: str, argument: str) -> str:
         from qpopper_py.personality import foreign
 
-        return foreign.words(spelt, argument, rows)
+        return foreign.words(spelt, argument, rows, personality)
 
     return explain

@@ -96,8 +96,8 @@ LONG = {
 }
 
 
-def words(spelt: str, argument: str, ours: "tuple[options.Option, ...]") -> str:
-    """The refusal of option ``spelt``, which stands in ``argument`` and is not among ``ours``."""
+def words(spelt: str, argument: str, ours: "tuple[options.Option, ...]", personality: str) -> str:
+    """The refusal of option ``spelt``, which stands in ``argument`` and is not among ``ours``, by ``personality``."""
     refusal = f"there is no option {spelt}" + (f" (in {argument})" if argument != spelt else "")
     meanings: dict[str, str] = {}
     instead = ""
@@ -108,6 +108,7 @@ def words(spelt: str, argument: str, ours: "tuple[options.Option, ...]") -> str:
         meanings = {program: f"it is {meaning}" for program, meaning in meanings.items()}
     elif spelt[2:] in LONG:
         meanings, instead = {"mailutils": "there is"}, LONG[spelt[2:]]
+    meanings = {program: meaning for program, meaning in meanings.items() if program != personality}
     if not meanings:
         return f"{refusal}; {near(spelt, ours)}pop3d --help lists them"
     told = ", ".join(f"in {PROGRAMS[program]} {meaning}" for program, meaning in meanings.items())
@@ -117,12 +118,7 @@ def words(spelt: str, argument: str, ours: "tuple[options.Option, ...]") -> str:
 def elsewhere(programs: "list[str]") -> str:
     """How the command lines of ``programs`` would be asked for."""
     names = " or ".join(", ".join(programs).rsplit(", ", 1))
-    return f"Options of another program need --personality {names}, which this version does not serve"
-
-
-def unserved(name: str) -> str:
-    """The refusal of personality ``name``, if it is a program that we know of; else empty."""
-    return f"the command line of {PROGRAMS[name]} is not served by this version" if name in PROGRAMS else ""
+    return f"Options of another program need --personality {names} as the first word"
 
 
 def near(spelt: str, ours: "tuple[options.Option, ...]") -> str:

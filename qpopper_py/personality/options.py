@@ -1,28 +1,34 @@
 """A getopt: what an argument list says, by a table of options.
 
 The rules are POSIX's (XBD 12.2, guidelines 4 to 10): letters cluster (``-ds``), a value is attached or the next
-argument (``-T300``, ``-T 300``, ``-dT300``), ``--`` ends the options, and the first operand does too.  Long
-options are spelt in full, their value behind a blank or ``=``; nothing is abbreviated, so a later version's
-options cannot change what a command line means.
+argument (``-T300``, ``-T 300``, ``-dT300``; one that may be left out is attached or not there: ``-d10``), ``--`` ends
+the options, and the first operand does too.  Long options are spelt in full, their value behind a blank or ``=``;
+nothing is abbreviated, so a later version's options cannot change what a command line means.
+
+Where the old program read its line by GNU's getopt_long (``GNU``), a long option may be cut short as long as only one
+begins so, and options may stand behind operands.
 """
 
 from qpopper_py.errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from qpopper_py.personality.commandline import Layer, Line
 
 
 class Option:
     """One row of a command line.
 
-    ``letter`` and ``long`` are how it is spelt; either may be empty.  ``value`` is its value's name, empty for a
-    switch, in brackets where the value may be left out (it is then attached by ``=`` only).  It stands for a
-    ``setting`` (a switch makes it true) or for an ``action``; with neither, the reader of the table knows it by
-    name.  ``read`` turns the value into the setting's raw one, raising ValueError.
+    ``letter`` and ``long`` are how it is spelt ("p", "port", or "p port"); either may be empty.  ``value`` is its
+    value's name, empty for a switch, in brackets where the value may be left out (it is then attached).  It stands for
+    a ``setting`` (a switch makes it true), for an ``action``, or for whatever ``sets`` makes of the value: settings by
+    dotted name.  With none of them the reader of the table knows it by name.  ``read`` turns the value into the
+    setting's raw one; both raise ValueError.
     """
 
-    __slots__ = ("action", "letter", "long", "read", "setting", "value", "why")
+    __slots__ = ("action", "letter", "long", "read", "sets", "setting", "value", "why")
 
     def __init__(
         self,
@@ -33,19 +39,30 @@ class Option:
         setting: str = "",
         action: str = "",
         read: "Callable[[str], object]" = str,
+        sets: "Callable[[str | None], Mapping[str, object]] | None" = None,
     ) -> None:
-        self.letter = spelling if len(spelling) == 1 else ""
-        self.long = "" if len(spelling) == 1 else spelling
+        words = spelling.split()
+        self.letter = words[0] if len(words[0]) == 1 else ""
+        self.long = words[-1] if len(words[-1]) > 1 else ""
         self.value = value
         self.setting = setting
         self.action = action
         self.why = why
         self.read = read
+        self.sets = sets
 
     @property
     def spelt(self) -> str:
         """The option as one types it."""
         return "-" + self.letter if self.letter else "--" + self.long
+
+    @property
+    def spellings(self) -> "Iterator[str]":
+        """Every way to type it."""
+        if self.letter:
+            yield "-" + self.letter
+        if self.long:
+            yield "--" + self.long
 
 
 class Given:
@@ -58,31 +75,48 @@ class Given:
         self.value = value
 
 
+GNU = "GNU"
+POSIX = "POSIX"
+
+
 def parse(
-    arguments: "Sequence[str]", table: "Iterable[Option]", explain: "Callable[[str, str], str]"
+    arguments: "Sequence[str]", table: "Iterable[Option]", explain: "Callable[[str, str], str]", rules: str = POSIX
 ) -> tuple[list[Given], list[str]]:
-    """The options given, in their order, and the operands behind them.
+    """The options given, in their order, and the operands.
 
     ``explain(spelt, argument)`` has the words for an option that is not in ``table``.  Raises ConfigurationError.
     """
-    rows = {row.spelt: row for row in table}
+    rows = {spelt: row for row in table for spelt in row.spellings}
     rest = list(reversed(arguments))
     given: list[Given] = []
-    while rest and rest[-1].startswith("-") and rest[-1] != "-":
+    operands: list[str] = []
+    while rest:
         argument = rest.pop()
         if argument == "--":
             break
+        if argument == "-" or not argument.startswith("-"):
+            operands.append(argument)
+            if rules == GNU:
+                continue
+            break
         if argument.startswith("--"):
-            given.append(long_option(argument, rest, rows, explain))
+            given.append(long_option(argument, rest, rows, explain, rules))
         else:
             given.extend(cluster(argument, rest, rows, explain))
-    return given, rest[::-1]
+    return given, operands + rest[::-1]
 
 
-def long_option(argument: str, rest: list[str], rows: dict[str, Option], explain: "Callable[[str, str], str]") -> Given:
+def long_option(
+    argument: str, rest: list[str], rows: dict[str, Option], explain: "Callable[[str, str], str]", rules: str
+) -> Given:
     """``--name``, ``--name=VALUE``, or ``--name`` with its value taken off ``rest``."""
     spelt, attached, value = argument.partition("=")
     row = rows.get(spelt)
+    if row is None and rules == GNU:
+        meant = sorted(name for name in rows if name.startswith(spelt) and len(spelt) > 2)
+        if len({id(rows[name]) for name in meant}) > 1:
+            raise ConfigurationError(f"{argument}: that may be {' or '.join(meant)}; write out which")
+        row = rows[meant[0]] if meant else None
     if row is None:
         raise ConfigurationError(explain(spelt, argument))
     if attached:
@@ -103,7 +137,8 @@ def cluster(
         if row is None:
             raise ConfigurationError(explain("-" + letter, argument))
         if row.value:
-            yield Given(row, argument[at:] or next_value(row, rest))
+            optional = row.value.startswith("[")
+            yield Given(row, argument[at:] or (None if optional else next_value(row, rest)))
             return
         yield Given(row, None)
 
@@ -113,3 +148,12 @@ def next_value(row: Option, rest: list[str]) -> str:
     if not rest:
         raise ConfigurationError(f"{row.spelt} needs a value: {row.spelt} {row.value}")
     return rest.pop()
+
+
+def no_operands(line: "Line") -> "list[Layer]":
+    """``configured`` of a program that has options and nothing else."""
+    if line.operands:
+        raise ConfigurationError(
+            f"{line.operands[0]!r} is no option, and pop3d takes nothing else; an address to listen on is --listen's"
+        )
+    return []

@@ -4,14 +4,15 @@ import os
 import sys
 
 from qpopper_py import __version__
+from qpopper_py.errors import ConfigurationError
 from qpopper_py.events import printable
 from qpopper_py.personality import check
-from qpopper_py.personality.commandline import OURS, named
+from qpopper_py.personality.commandline import CHOICE, chosen, named, ours
 from qpopper_py.settings import table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from qpopper_py.personality.commandline import Invocation, Personality
     from qpopper_py.personality.options import Option
@@ -43,9 +44,13 @@ def verdict(invocation: "Invocation", status: int) -> str:
     return f"{printable(place)}: " + ("mend what is marked error\n" if status else "good to serve\n")
 
 
-def complaint(why: Exception) -> str:
+def complaint(why: Exception, argv: "Sequence[str]", called: str) -> str:
     """A ConfigurationError for a person to read, with the synopsis."""
-    return f"pop3d: {why}\n{synopsis(named('tru64', 'complaint'))}"
+    try:
+        personality = named(chosen(argv, os.environ, called)[1] or "tru64", "")
+    except ConfigurationError:
+        personality = named("tru64", "")
+    return f"pop3d: {why}\n{synopsis(personality)}"
 
 
 def help_text(personality: "Personality") -> str:
@@ -57,7 +62,7 @@ def help_text(personality: "Personality") -> str:
         f"Options of {personality.title}; letters cluster, values may be attached:\n"
         f"{listed(personality.OPTIONS)}\n"
         "Options of this server:\n"
-        f"{listed(OURS)}\n"
+        f"{listed((CHOICE, *ours(personality)))}\n"
         "Of a setting's values the later wins: built-in, personality, file, command line.\n"
         "Every setting is in pop3d.toml(5), and in --dump-config=all with its value and where that came from.\n"
     )
@@ -66,9 +71,10 @@ def help_text(personality: "Personality") -> str:
 def synopsis(personality: "Personality") -> str:
     """How the command is spelt, in two lines."""
     letters = " ".join(f"[{usage(row)}]" for row in personality.OPTIONS)
-    ours = " ".join(f"[{usage(row)}]" for row in OURS if not row.action)
-    actions = " | ".join(usage(row) for row in OURS if row.action)
-    return f"usage: pop3d {letters}\n             {ours}\n       pop3d {actions}\n"
+    rows = ours(personality)
+    settings = " ".join(f"[{usage(row)}]" for row in (CHOICE, *rows) if not row.action)
+    actions = " | ".join(usage(row) for row in rows if row.action)
+    return f"usage: pop3d {letters}\n             {settings}\n       pop3d {actions}\n"
 
 
 def usage(row: "Option") -> str:

@@ -1,18 +1,20 @@
 """Tru64's pop3d(8): ``pop3d [-d] [-s] [-t trace-file] [-T timeout]``.
 
-Like every personality, a module with ``name``, ``title``, its OPTIONS, the SETTINGS it begins with (weaker than
-the configuration file) and the DIALECT it speaks.
+Like every personality, a module with ``name``, ``title``, its OPTIONS and the RULES they are read by, the SETTINGS it
+begins with, what else is ``configured`` (all weaker than pop3d.toml) and the DIALECT it speaks.
 """
 
 import os
 
-from qpopper_py.personality.options import Option
+from qpopper_py.personality.options import POSIX, Option
+from qpopper_py.personality.options import no_operands as configured
 from qpopper_py.personality.ucb import DIALECT
 
-__all__ = ["DIALECT", "OPTIONS", "SETTINGS", "name", "title"]
+__all__ = ["DIALECT", "OPTIONS", "RULES", "SETTINGS", "configured", "name", "title"]
 
 name = "tru64"
 title = "Tru64's pop3d"
+RULES = POSIX
 
 SETTINGS: "dict[str, object]" = {"last": "stored", "uidl": "qpopper2", "status_headers": "write"}
 

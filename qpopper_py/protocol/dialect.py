@@ -30,6 +30,7 @@ TEXTS = {
     "xmit": "",
     "xmit_sent": "",
     "unknown": "verb",
+    "wrong_state": "verb",
     "too_few": "verb",
     "too_many": "verb",
     "too_long": "limit",
@@ -65,13 +66,26 @@ TEXTS = {
 
 
 class Dialect:
-    """``texts``: a template (str.format) for each name of TEXTS.  ``withheld``: verbs that the original had not."""
+    """What the old program said, and when it listened.
 
-    __slots__ = ("texts", "withheld")
+    ``texts``: a template (str.format) for each name of TEXTS.  ``withheld``: verbs that the original had not, refused
+    unless ``commands = all``.  ``states``: verbs that it took in some of their states only (those of
+    :mod:`~qpopper_py.session.table`).  ``codes``: whether it had the response codes of RFC 2449.
+    """
 
-    def __init__(self, texts: "Mapping[str, str]", withheld: "frozenset[str]" = frozenset()) -> None:
+    __slots__ = ("codes", "states", "texts", "withheld")
+
+    def __init__(
+        self,
+        texts: "Mapping[str, str]",
+        withheld: "frozenset[str]" = frozenset(),
+        states: "Mapping[str, tuple[str, ...]] | None" = None,
+        codes: bool = True,
+    ) -> None:
         self.texts = texts
         self.withheld = withheld
+        self.states = states or {}
+        self.codes = codes
 
     def say(self, what: str, **fields: "str | int") -> str:
         """The text ``what`` with its fields filled in; fields are never read as templates."""

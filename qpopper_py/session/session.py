@@ -241,7 +241,8 @@ class Session:
             if row and row.named and self.settings.log_unknown_names == "hidden":
                 self.heard = bare(self.heard)
             if row is None:
-                self._err(Refused(self.dialect.say("unknown", verb=request.verb)))
+                what = "wrong_state" if request.verb in self.rows else "unknown"
+                self._err(Refused(self.dialect.say(what, verb=request.verb)))
             else:
                 self._obey(row, request)
 
@@ -327,7 +328,7 @@ class Session:
             self._tell(reply.END)
 
     def _err(self, why: Refused) -> None:
-        self.say(reply.status(False, why.text, why.code))
+        self.say(reply.status(False, why.text, why.code if self.dialect.codes else ""))
         self.refused += 1
         if self.refused > LOGGED_REFUSALS:
             return

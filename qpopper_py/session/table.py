@@ -77,6 +77,12 @@ class Row:
         self.long = long
         self.named = named
 
+    def limited(self, states: "tuple[str, ...]") -> "Row":
+        """The same row, valid in fewer states."""
+        fewer = tuple(state for state in self.states if state in states)
+        again = (self.on_success, self.on_failure, self.secret, self.capa, self.long, self.named)
+        return Row(self.verb, fewer, self.least, self.most, self.handler, *again)
+
     def takes(self, words: int) -> bool:
         return self.least <= words and (self.most is None or words <= self.most)
 
@@ -114,13 +120,14 @@ TABLE = (
 
 def served(settings: "Settings", dialect: "Dialect") -> "Rows":
     """The rows that settings and dialect leave, by verb."""
-    withheld = set(dialect.withheld)
+    withheld = set(dialect.withheld) if settings.commands == "original" else set()
     if settings.last == "off":
         withheld.add("last")
     rows: Rows = {}
     for row in TABLE:
         if row.verb not in withheld:
-            rows.setdefault(row.verb, []).append(row)
+            states = dialect.states.get(row.verb, row.states)
+            rows.setdefault(row.verb, []).append(row if row.states == states else row.limited(states))
     return rows
 
 
