@@ -105,14 +105,16 @@ def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, call
         if line.action in AT_ONCE:
             return Invocation(line.action, Settings(), personality)
     path, values = file_values(seen, environ, euid)
-    said = [(where(path, number), {key: raw}) for key, (raw, number) in values.items() if key != "personality"]
-    if not name:
-        origin, name = path, str(values["personality"][0]) if "personality" in values else "tru64"
-    personality = named(name, origin)
+    said = [(where(path, number), {key: raw}) for key, (raw, number) in values.items()]
+    if not name and "personality" in values:
+        origin, name = path, str(values["personality"][0])
+    elif name:
+        said.append((origin, {"personality": name}))
+    personality = named(name or "tru64", origin)
     line = Line(argv, personality, environ, euid)
     if line.action not in AT_ONCE and line.config != seen.get("config", ""):
         raise ConfigurationError("--config cannot be the value of another option")
-    layers: list[Layer] = [(f"personality {name}", {**personality.SETTINGS, "personality": name})]
+    layers: list[Layer] = [(f"personality {personality.name}", personality.SETTINGS)]
     if line.action not in AT_ONCE:
         layers += personality.configured(line)
     settings = Settings([*layers, *said, *line.layers])

@@ -149,16 +149,58 @@ def test_help_and_version_answer_whatever_the_file_says(option: str, tmp_path: P
     assert read("--config", broken, option, "--demo").action == option[2:]
 
 
-@pytest.mark.parametrize("name", ["mailutils", "cyrus", "popa3d", "qpopper"])
-def test_a_personality_of_a_later_version_is_refused_as_such(name: str) -> None:
-    words = refusal("--personality", name, "-p", "110")
-    assert "is not served by this version" in words
-    assert "tru64" in words
-
-
-@pytest.mark.parametrize("argv", [["--personality=pop4"], ["--set", "personality=pop4"], ["--set=personality=pop4"]])
+@pytest.mark.parametrize("argv", [["--personality=pop4"], ["--personality", "pop4"]])
 def test_an_unknown_personality_is_refused(argv: list[str]) -> None:
-    assert "command line: personality 'pop4': no program of that name is known" in refusal(*argv)
+    assert "command line, --personality: personality 'pop4': no program of that name is known" in refusal(*argv)
+
+
+def test_a_personality_is_named_first_or_not_at_all() -> None:
+    assert "as the first word" in refusal("--set", "personality=tru64")
+    assert "there is no option --personality" in refusal("-d", "--personality", "tru64")
+    assert "needs a value" in refusal("--personality")
+
+
+def test_the_settings_know_every_personality() -> None:
+    from qpopper_py.settings import BY_NAME
+
+    assert set(commandline.SERVED) | set(commandline.NAMES.values()) == set(BY_NAME["personality"].choices)  # type: ignore[attr-defined]
+
+
+class TestChosen:
+    """Who says whose place is taken, the stronger first: the first word, master(8) of Cyrus, the program's names."""
+
+    def chosen(self, called: str, *argv: str, **environ: str) -> str:
+        return commandline.chosen(argv, environ, called)[1]
+
+    def test_the_first_word_is_the_strongest(self, tmp_path: Path) -> None:
+        assert self.chosen("/usr/sbin/popa3d", "--personality", "tru64", CYRUS_SERVICE="pop3") == "tru64"
+        assert self.chosen("/usr/sbin/popa3d", "--personality=tru64", "-d", CYRUS_SERVICE="pop3") == "tru64"
+
+    def test_masters_environment_is_stronger_than_a_name(self) -> None:
+        assert self.chosen("/usr/sbin/popa3d", "-s", CYRUS_SERVICE="pop3s") == "cyrus"
+
+    @pytest.mark.parametrize("name", ["pop3d", "in.pop3d", "python3", "", "spop3d"])
+    def test_other_names_say_nothing(self, name: str, tmp_path: Path) -> None:
+        assert self.chosen(str(tmp_path / name) if name else "") == ""
+
+    @pytest.mark.parametrize(("name", "personality"), commandline.NAMES.items())
+    def test_the_name_of_the_program(self, name: str, personality: str, tmp_path: Path) -> None:
+        assert self.chosen(str(tmp_path / name)) == personality
+
+    def test_every_link_on_the_way_is_looked_at(self, tmp_path: Path) -> None:
+        (tmp_path / "lib").mkdir()
+        (tmp_path / "sbin").mkdir()
+        (tmp_path / "lib/real").write_text("")
+        (tmp_path / "lib/mailutils-pop3d").symlink_to("real")
+        (tmp_path / "sbin/pop3d").symlink_to("../lib/mailutils-pop3d")
+        assert self.chosen(str(tmp_path / "sbin/pop3d")) == "mailutils"
+        (tmp_path / "sbin/popper").symlink_to("pop3d")
+        assert self.chosen(str(tmp_path / "sbin/popper")) == "qpopper"  # the first name that says something
+
+    def test_links_in_a_ring_end(self, tmp_path: Path) -> None:
+        (tmp_path / "pop3d").symlink_to("in.pop3d")
+        (tmp_path / "in.pop3d").symlink_to("pop3d")
+        assert self.chosen(str(tmp_path / "pop3d")) == ""
 
 
 def test_the_personality_may_come_from_the_file(tmp_path: Path) -> None:
@@ -167,26 +209,45 @@ def test_the_personality_may_come_from_the_file(tmp_path: Path) -> None:
     assert invocation.origins["personality"].endswith("pop3d.toml line 2")
 
 
-@pytest.mark.parametrize("place", ["before", "behind", "in the file"])
+def made_up(name: str, *options: Option, rules: str = "POSIX") -> SimpleNamespace:
+    more = {"OPTIONS": options, "RULES": rules, "SETTINGS": {}, "DIALECT": tru64.DIALECT}
+    return SimpleNamespace(name=name, title=name, configured=tru64.configured, **more)
+
+
+@pytest.mark.parametrize("place", ["on the line", "in the file"])
 def test_letters_are_read_by_the_personality_wherever_it_is_named(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from qpopper_py.settings import BY_NAME
 
-    options = (Option("d", "N", "children", setting="limits.sessions"),)
-    other = SimpleNamespace(name="other", title="other", OPTIONS=options, SETTINGS={}, DIALECT=tru64.DIALECT)
+    other = made_up("other", Option("d", "N", "children", setting="limits.sessions"))
     monkeypatch.setattr(commandline, "named", lambda name, origin: {"tru64": tru64, "other": other}[name])
     monkeypatch.setattr(BY_NAME["personality"], "choices", ("tru64", "other"))
     path = toml(tmp_path, 'personality = "other"\n')
     argv = {
-        "before": ["--personality", "other", "-d", "7"],
-        "behind": ["-d", "7", "--personality=other"],
+        "on the line": ["--personality", "other", "-d", "7"],
         "in the file": ["-d", "7", "--config", path],
     }[place]
     invocation = read(*argv)
     assert (invocation.personality, invocation.settings.limits_sessions) == (other, 7)
     assert invocation.settings.personality == "other"
     assert not invocation.settings.debug
+
+
+def test_among_long_options_ours_have_a_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from qpopper_py.settings import BY_NAME
+
+    other = made_up(
+        "other", Option("t timeout", "N", "", setting="timeout"), Option("config-file", "F", ""), rules="GNU"
+    )
+    monkeypatch.setattr(commandline, "named", lambda name, origin: {"tru64": tru64, "other": other}[name])
+    monkeypatch.setattr(BY_NAME["personality"], "choices", ("tru64", "other"))
+    path = toml(tmp_path, "login_timeout = 7\n")
+    argv = ["--personality", "other", "--qp-config", path, "--qp-set", "statistics=yes", "--time=9"]
+    settings = read(*argv).settings
+    assert (settings.login_timeout, settings.statistics, settings.timeout) == (7, True, 9)
+    with pytest.raises(ConfigurationError, match="no option --set"):
+        read("--personality", "other", "--set", "statistics=yes")
 
 
 def test_our_own_options_are_no_values_of_others(tmp_path: Path) -> None:

@@ -104,3 +104,34 @@ def test_a_missing_value_is_asked_for(arguments: list[str], words: str) -> None:
 def test_a_switch_refuses_a_value() -> None:
     with pytest.raises(ConfigurationError, match="--loud takes no value"):
         read("--loud=3")
+
+
+GNU_ROWS = (
+    Option("p port", "N", "both"),
+    Option("d daemon", "[N]", "a value that may be left out"),
+    Option("login-delay", "N", "long"),
+    Option("log-facility", "F", "long"),
+    Option("x", "", "a switch"),
+)
+
+
+def gnu(*arguments: str) -> tuple[list[tuple[str, str | None]], list[str]]:
+    given_, rest = parse(arguments, GNU_ROWS, explain, "GNU")
+    return [(one.option.spelt, one.value) for one in given_], rest
+
+
+def test_gnu_long_options_may_be_cut_short_as_long_as_one_is_meant() -> None:
+    """getopt_long(3): "may be abbreviated so long as the abbreviation is unique"."""
+    assert gnu("--po=1", "--login", "2", "--dae=3", "--dae") == (
+        [("-p", "1"), ("--login-delay", "2"), ("-d", "3"), ("-d", None)],
+        [],
+    )
+    with pytest.raises(ConfigurationError, match="--log-facility or --login-delay"):
+        gnu("--log", "x")
+    with pytest.raises(ConfigurationError, match="unknown --q"):
+        gnu("--q")
+
+
+def test_gnu_options_may_stand_behind_operands_and_a_value_that_may_be_left_out_is_attached() -> None:
+    """getopt(3): a value of two colons must be "in the same word", as -oarg; operands are moved behind."""
+    assert gnu("a", "-d10", "-xd", "b", "--", "-x") == ([("-d", "10"), ("-x", None), ("-d", None)], ["a", "b", "-x"])

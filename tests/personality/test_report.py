@@ -52,7 +52,7 @@ def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_complaint_names_the_error_and_the_usage() -> None:
     with pytest.raises(ConfigurationError) as error:
         invoke("-z")
-    words = report.complaint(error.value)
+    words = report.complaint(error.value, ["-x"], "/usr/sbin/pop3d")
     assert words.startswith("pop3d: there is no option -z")
     assert "\nusage: pop3d [-d] [-s] [-t FILE] [-T SECONDS]" in words
 

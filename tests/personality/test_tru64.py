@@ -79,7 +79,7 @@ def test_digits_alone_are_no_trace_file_but_the_timeout_of_mailutils(argv: list[
     words = refusal(*argv)
     assert "GNU mailutils" in words
     assert "-T 600" in words
-    assert "--personality mailutils, which this version does not serve" in words
+    assert "--personality mailutils as the first word" in words
 
 
 def test_a_file_named_by_digits_can_still_be_traced_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_an_option_of_another_program_is_refused_in_the_name_of_that_program(opt
     words = refusal(option, "value")
     assert f"in {program} " in words
     assert "--personality" in words
-    assert "this version does not serve" in words
+    assert "as the first word" in words
 
 
 @pytest.mark.parametrize("option", ["-z", "-E", "-é", "--frobnicate"])
