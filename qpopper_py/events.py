@@ -176,5 +176,7 @@ class Tap:
 def printable(text: str | bytes) -> str:
     """``text`` with everything but printable ASCII escaped: safe in a log line, reversible by eye."""
     if isinstance(text, str):
+        if text.isascii() and text.isprintable() and "\\" not in text:
+            return text
         text = text.encode("utf-8", "surrogateescape")
     return "".join(chr(c) if 32 <= c < 127 and c != 92 else "\\\\" if c == 92 else f"\\x{c:02x}" for c in text)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from qpopper_py.facts import Facts
     from qpopper_py.kinds.listeners import Listener
     from qpopper_py.privilege import Stream
-    from qpopper_py.serve.handover import Fields
     from qpopper_py.serve.messenger import Messenger
+    from qpopper_py.serve.packing import Fields
     from qpopper_py.serve.roles import KeptDotlock
     from qpopper_py.serve.securing import Elsewhere, Securing
     from qpopper_py.serve.teller import Teller

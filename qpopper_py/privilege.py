@@ -21,6 +21,7 @@ The *TLS* process (serve/securing.py; a child for a connection): reading certifi
 front gives up, and only then hears the client.
 
 Each *mail* process until it calls :func:`become`: making the user's private state folder, the connection to the log.
+For one that waits for another session of its owner, the keeper makes that folder.
 Each *front* until it calls :func:`qpopper_py.sandbox.confine`: importing, the connection to the log.
 
 At the start, for mailboxes that a crash left half changed: a process that lists them, and one for each, which

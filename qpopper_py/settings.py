@@ -83,6 +83,10 @@ class Settings:
     prefork_reuse = Whole(
         "prefork.reuse", 250, "with serve.mode = prefork: connections that one of them serves before it ends", 1, 10**9
     )
+    prefork_mail = Whole(
+        "prefork.mail", 64, "with serve.mode = prefork: mail processes that wait for another session of their owner", 0
+    )
+    prefork_linger = Seconds("prefork.linger", 30, "how long such a mail process waits")
     prefork_checkers = Whole("prefork.checkers", 2, "listening as root: processes that check passwords", 1, 256)
     privilege_user = Word(
         "privilege.user", "pop3d", "started as root: the user that talks to clients before the login; else nobody"

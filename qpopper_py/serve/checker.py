@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qpopper_py.auth.gate import Exchange, Gate
     from qpopper_py.events import Event
     from qpopper_py.facts import Facts
+    from qpopper_py.serve.packing import Fields
 
 LONGEST = 1000  # characters of a reason, or of a name for the log
 NOBODY = Denied("", "")
@@ -143,10 +144,10 @@ class Conversation:
             self.emit(Trouble(self.facts, f"checker: {why}; the connection is dropped"))
             return False
 
-    def _names(self) -> "tuple[int, handover.Fields]":
+    def _names(self) -> "tuple[int, Fields]":
         return handover.MECHANISMS, {"names": list(self.gate.mechanisms(self.facts))}
 
-    def _step(self, mechanism: str, data: bytes) -> "tuple[int, handover.Fields]":
+    def _step(self, mechanism: str, data: bytes) -> "tuple[int, Fields]":
         try:
             if mechanism:
                 self.exchange = self.gate.begin(mechanism, self.facts)
@@ -174,14 +175,14 @@ class Conversation:
             return self._granted(said)
         return handover.DENIED, _refusal(said)
 
-    def _granted(self, account: Account) -> "tuple[int, handover.Fields]":
+    def _granted(self, account: Account) -> "tuple[int, Fields]":
         """The keeper hears of it first: when the front does, the keeper knows."""
         fields = {"number": self.number, "groups": groups_of(account), **handover.of_account(account)}
         handover.send(self.control, handover.GRANT, fields)
         return handover.GRANTED, {"user": account.user, "wait": handover.microseconds(account.wait)}
 
 
-def _refusal(denied: Denied) -> "handover.Fields":
+def _refusal(denied: Denied) -> "Fields":
     def text(given: str) -> str:
         return given[:LONGEST].replace("\0", "")
 

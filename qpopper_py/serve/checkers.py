@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qpopper_py.auth.gate import Gate
     from qpopper_py.events import Event
     from qpopper_py.serve.children import Loop
+    from qpopper_py.serve.packing import Fields
     from qpopper_py.settings import Settings
 
     class Vault(Protocol):
@@ -45,7 +46,7 @@ class Checkers:
         self,
         loop: "Loop",
         house: "Vault",
-        granted: "Callable[[handover.Fields], None]",
+        granted: "Callable[[Fields], None]",
         ended: "Callable[[int], bool]",
     ) -> None:
         self.loop = loop
@@ -61,12 +62,12 @@ class Checkers:
         while len(self.ends) < count:
             self._fork()
 
-    def introduce(self, fields: "handover.Fields", descriptor: int) -> None:
-        """Bring a connection to the next checker.  Raises OSError."""
+    def introduce(self, packet: bytes, descriptor: int) -> None:
+        """Bring a connection, in a CONNECTION that was packed, to the next checker.  Raises OSError."""
         for attempt in range(len(self.ends)):
             self.turn = (self.turn + 1) % len(self.ends)
             try:
-                handover.send(self.ends[self.turn], handover.CONNECTION, fields, [descriptor], wait=False)
+                handover.pass_on(self.ends[self.turn], packet, [descriptor], wait=False)
                 return
             except OSError:
                 if attempt + 1 == len(self.ends):

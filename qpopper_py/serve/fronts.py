@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qpopper_py.facts import Facts
     from qpopper_py.serve.children import Loop
     from qpopper_py.serve.keeper import Connection
+    from qpopper_py.serve.packing import Fields
     from qpopper_py.settings import Settings
 
     class Greeter(Protocol):
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
         def authorize(
             self, stream: Stream, facts: Facts, gate: Messenger, greeted: int, securing: Elsewhere
-        ) -> tuple[Stream, handover.Fields | None]:
+        ) -> tuple[Stream, Fields | None]:
             """Greeting (unless so many octets of it were sent) and AUTHORIZATION.
 
             The stream that it ended on, and what a HANDOVER says, or None.
@@ -160,7 +161,7 @@ def be_front(channel: "_socket.socket", house: "Greeter", uid: int, gid: int, ro
         serve(channel, house, fields, descriptors)
 
 
-def serve(channel: "_socket.socket", house: "Greeter", fields: "handover.Fields", descriptors: "list[int]") -> None:
+def serve(channel: "_socket.socket", house: "Greeter", fields: "Fields", descriptors: "list[int]") -> None:
     """One connection, to its end or its hand-over."""
     import _socket
 

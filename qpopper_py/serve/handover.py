@@ -1,8 +1,7 @@
-"""What the roles say to each other: one format, bounded, versioned, and checked as if a stranger had written it.
+"""What the roles say to each other.
 
-A message is one packet of a SOCK_SEQPACKET socket: version, kind, then the fields of FORMS, each whole, in order, and
-nothing behind them.  Numbers are 8 octets; texts and octets stand behind their length in 4, lists behind their count in
-2.  Descriptors go along by SCM_RIGHTS, exactly as many as the reader asks for.
+A message is one packet (:mod:`~qpopper_py.serve.packing`) of a SOCK_SEQPACKET socket.  Descriptors go along by
+SCM_RIGHTS, exactly as many as the reader asks for.
 
 ==========  ===================  ==============================================================================
 kind        from, to             meaning
@@ -21,26 +20,27 @@ STARTTLS    front, keeper        have somebody speak TLS with the client, whose 
 SECURED     keeper, front        to whom to say go on (:mod:`~qpopper_py.serve.securing`), and the clear end
 UNSECURED   keeper, front        there is no TLS
 DONE        front, keeper        that connection is over
+            mail, keeper         that session is over
+SESSION     keeper, mail         serve another one of this account, whose mail is its owner's
 ADMITTED    porter, keeper       the client may be greeted; who it is, by a proxy and name servers
 ==========  ===================  ==============================================================================
 """
 
-from qpopper_py.errors import QpopperError
+from qpopper_py.auth.account import Account
 from qpopper_py.facts import Facts, Tls
 from qpopper_py.kinds.listeners import Listener
+from qpopper_py.serve.packing import NUMBER, NUMBERS, OCTETS, TEXT, TEXTS, VERSION, Forged, Form
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
     from collections.abc import Sequence
-    from typing import Any
 
-    Fields = dict[str, Any]
+    from qpopper_py.serve.packing import Fields
+
     Received = tuple[int, Fields, list[int]]
 
-VERSION = 1
 LARGEST = 192 << 10  # octets of a message; what a wire has read and not used is at most 128 KiB
-NUMBER, TEXT, OCTETS, NUMBERS, TEXTS = range(5)
 (
     CONNECTION,
     ASK,
@@ -56,7 +56,8 @@ NUMBER, TEXT, OCTETS, NUMBERS, TEXTS = range(5)
     STARTTLS,
     SECURED,
     UNSECURED,
-) = range(1, 15)
+    SESSION,
+) = range(1, 16)
 
 PORT = 65535
 WORD, NAME, PATH, TALK = 64, 1024, 4096, 72 << 10  # octets of a text
@@ -115,6 +116,17 @@ REFUSAL = (
     ("known", NUMBER, 1),
     ("alias", TEXT, PATH),
 )
+TALKED = (
+    ("number", NUMBER, BIG),
+    ("unread", OCTETS, 160 << 10),
+    ("mechanism", TEXT, WORD),
+    ("heard", TEXT, PATH),
+    ("failures", NUMBER, PORT),
+    ("sent", NUMBER, BIG),
+    ("offered", TEXTS, WORD),
+    ("utf8", NUMBER, 1),
+    ("refused", NUMBER, BIG),
+)
 FORMS: "dict[int, tuple[tuple[str, int, int], ...]]" = {
     CONNECTION: (("number", NUMBER, BIG), ("greeted", NUMBER, NAME), *FACTS, *LISTENER, *TLS),
     ASK: (("mechanism", TEXT, WORD), ("data", OCTETS, TALK), *TLS),
@@ -124,125 +136,49 @@ FORMS: "dict[int, tuple[tuple[str, int, int], ...]]" = {
     DENIED: REFUSAL,
     GRANTED: (("user", TEXT, NAME), WAIT),
     GRANT: (("number", NUMBER, BIG), ("groups", NUMBERS, 65535), *ACCOUNT),
-    HANDOVER: (
-        ("number", NUMBER, BIG),
-        ("unread", OCTETS, 160 << 10),
-        ("mechanism", TEXT, WORD),
-        ("heard", TEXT, PATH),
-        ("failures", NUMBER, PORT),
-        ("sent", NUMBER, BIG),
-        ("offered", TEXTS, WORD),
-        ("utf8", NUMBER, 1),
-        ("refused", NUMBER, BIG),
-        *TLS,
-    ),
+    HANDOVER: (*TALKED, *TLS),
+    SESSION: (*TALKED, ("state", TEXT, PATH), *ACCOUNT, *FACTS, *LISTENER, *TLS),
     STARTTLS: (("number", NUMBER, BIG),),
     SECURED: (("number", NUMBER, BIG),),
     UNSECURED: (("why", TEXT, PATH),),
     DONE: (("number", NUMBER, BIG),),
     ADMITTED: (*FACTS, *LISTENER, *TLS),
 }
-LISTED = 65535  # entries of a list
+PACKED = {kind: Form(rows) for kind, rows in FORMS.items()}
 INT = 4  # octets of a descriptor in SCM_RIGHTS: a C int
 CLOEXEC = 0x40000000  # MSG_CMSG_CLOEXEC of Linux
 
 _room = bytearray(LARGEST + 1)
 
 
-class Forged(QpopperError):
-    """A message is not of the form, or not from whom it should be.  The text holds nothing of it."""
-
-
 def pack(kind: int, fields: "Fields") -> bytes:
     """The message.  Raises ValueError for a field that is too large for it, KeyError for one that is missing."""
-    parts = [bytes((VERSION, kind))]
-    for name, form, most in FORMS[kind]:
-        value = fields[name]
-        if form == NUMBER:
-            if not 0 <= value <= most:
-                raise ValueError(f"{name}: not between 0 and {most}")
-            parts.append(int(value).to_bytes(8, "big"))
-        elif form in (TEXT, OCTETS):
-            parts.append(_long(name, value, most))
-        else:
-            if len(value) > LISTED:
-                raise ValueError(f"{name}: more than {LISTED}")
-            parts.append(len(value).to_bytes(2, "big"))
-            parts += [_long(name, one, most) if form == TEXTS else one.to_bytes(8, "big") for one in value]
-    return b"".join(parts)
-
-
-def _long(name: str, value: "str | bytes", most: int) -> bytes:
-    data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-    if len(data) > most:
-        raise ValueError(f"{name}: more than {most} octets")
-    return len(data).to_bytes(4, "big") + data
+    return PACKED[kind].pack(kind, fields)
 
 
 def unpack(data: bytes, kinds: "Sequence[int]") -> "tuple[int, Fields]":
     """(kind, fields) of a message of one of these ``kinds``.  Raises Forged."""
     if len(data) < 2 or data[0] != VERSION or data[1] not in kinds:
         raise Forged("a message of another version or kind than could come")
-    reader = _Reader(data)
-    fields: Fields = {name: reader.value(form, most) for name, form, most in FORMS[data[1]]}
-    if reader.at != len(data):
-        raise Forged("a message with something behind its end")
-    return data[1], fields
-
-
-class _Reader:
-    __slots__ = ("at", "data")
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 2
-
-    def value(self, form: int, most: int) -> object:
-        if form == NUMBER:
-            return self.number(8, most)
-        if form == OCTETS:
-            return self.take(self.number(4, most))
-        if form == TEXT:
-            return self.text(most)
-        if form == NUMBERS:
-            return [self.number(8, 2**32 - 1) for _ in range(self.number(2, most))]
-        return [self.text(most) for _ in range(self.number(2, LISTED))]
-
-    def take(self, octets: int) -> bytes:
-        piece = self.data[self.at : self.at + octets]
-        if len(piece) != octets:
-            raise Forged("a message that was cut off")
-        self.at += octets
-        return piece
-
-    def number(self, octets: int, most: int) -> int:
-        value = int.from_bytes(self.take(octets), "big")
-        if value > most:
-            raise Forged("a message with a number that is too large")
-        return value
-
-    def text(self, most: int) -> str:
-        octets = self.take(self.number(4, most))
-        try:
-            text = octets.decode("utf-8", "surrogateescape")
-        except UnicodeDecodeError:  # never: the error handler takes all
-            raise Forged("a message with a text that is none") from None
-        if "\0" in text or text.encode("utf-8", "surrogateescape") != octets:
-            raise Forged("a message with a NUL in a text")
-        return text
+    return data[1], PACKED[data[1]].unpack(data)
 
 
 def send(
     channel: "_socket.socket", kind: int, fields: "Fields", descriptors: "Sequence[int]" = (), wait: bool = True
 ) -> None:
     """Raises OSError: nobody is there, or (``wait`` false) the other side does not read."""
+    pass_on(channel, pack(kind, fields), descriptors, wait)
+
+
+def pass_on(channel: "_socket.socket", packet: bytes, descriptors: "Sequence[int]" = (), wait: bool = True) -> None:
+    """Send what was packed.  Raises OSError, as :func:`send`."""
     import _socket
     import sys
 
     rights = b"".join(one.to_bytes(INT, sys.byteorder) for one in descriptors)
     along = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if rights else []
     flags = _socket.MSG_NOSIGNAL | (0 if wait else _socket.MSG_DONTWAIT)
-    channel.sendmsg([pack(kind, fields)], along, flags)
+    channel.sendmsg([packet], along, flags)
 
 
 def receive(
@@ -333,6 +269,11 @@ def microseconds(wait: float) -> int:
     return min(max(0, round(wait * 1e6)), WAIT[2])
 
 
-def of_account(account: object) -> "Fields":
+def of_account(account: "Account") -> "Fields":
     """The fields ACCOUNT of an Account."""
     return {name: getattr(account, name) for name, _, _ in ACCOUNT}
+
+
+def account_from(fields: "Fields") -> "Account":
+    values = {name: fields[name] for name, _, _ in ACCOUNT}
+    return Account(**{**values, "system": bool(fields["system"])})

@@ -13,7 +13,6 @@ is killed.
 import os
 
 from qpopper_py.arrival import learn, unknown
-from qpopper_py.auth.account import Account
 from qpopper_py.auth.stamp import wanted
 from qpopper_py.errors import PeerGone, QpopperError, TlsUnavailable
 from qpopper_py.events import Note, Trouble
@@ -22,7 +21,9 @@ from qpopper_py.sandbox import confine, empty_folder, unprivileged
 from qpopper_py.serve import handover, porter
 from qpopper_py.serve.checkers import Checkers
 from qpopper_py.serve.fronts import Front, Fronts, stream_of
-from qpopper_py.serve.roles import DotlockKeeper, KeptDotlock, be_mail_user, lockable, where
+from qpopper_py.serve.mails import Login, Mails
+from qpopper_py.serve.packing import Forged
+from qpopper_py.serve.roles import where
 from qpopper_py.serve.securing import Waiting
 from qpopper_py.serve.standalone import Service
 from qpopper_py.serve.teller import CLIENT, GRANTED, LOGGED_IN
@@ -32,15 +33,18 @@ if TYPE_CHECKING:
     import _socket
     from typing import Protocol
 
+    from qpopper_py.auth.account import Account
     from qpopper_py.facts import Facts
     from qpopper_py.kinds.listeners import Listener
     from qpopper_py.privilege import Stream
     from qpopper_py.serve.checkers import Vault
     from qpopper_py.serve.fronts import Greeter
+    from qpopper_py.serve.mails import Postmaster
+    from qpopper_py.serve.packing import Fields
     from qpopper_py.serve.securing import Securing
     from qpopper_py.serve.standalone import Household
 
-    class House(Household, Greeter, Vault, Protocol):
+    class House(Household, Greeter, Vault, Postmaster, Protocol):
         """What the keeper has from ``__main__``."""
 
         def tls(self) -> Securing | None:
@@ -48,23 +52,6 @@ if TYPE_CHECKING:
 
         def ready_mail(self) -> None:
             """Import what a mail process needs."""
-
-        def mailbox_of(self, account: Account) -> str:
-            """The path of the mailbox file that may need a dotlock, or empty."""
-
-        def state_of(self, account: Account) -> str:
-            """Where the account's state may be kept, or empty."""
-
-        def transact(
-            self,
-            stream: Stream,
-            facts: Facts,
-            account: Account,
-            fields: handover.Fields,
-            state: str,
-            dotlock: KeptDotlock | None,
-        ) -> None:
-            """The TRANSACTION state, and what follows it."""
 
 
 class Connection:
@@ -90,10 +77,12 @@ class Keeper(Service):
         super().__init__(house, idle)
         self.connections: dict[int, Connection] = {}
         self.busy: set[Front] = set()
-        self.mails = 0
         self.waiting = 0  # for the porter
         self.checkers = Checkers(self.loop, house, self._granted, lambda status: self.ended("a checker", status))
         self.fronts = self._new_fronts()
+        # one user's trouble in a mail process is not to be everybody's, so it slows nothing down
+        told = lambda status: self.ended("a mail process", status, slower=False)  # noqa: E731
+        self.mails = Mails(self.loop, house, self.limits.ended, told)
 
     def _new_fronts(self) -> Fronts:
         settings = self.house.settings
@@ -115,7 +104,8 @@ class Keeper(Service):
 
     def end(self) -> None:
         self.fronts.dismiss_idle()
-        self.fronts.kept = 0
+        self.fronts.kept = self.mails.kept = 0
+        self.mails.dismiss()
         self.checkers.dismiss()
 
     def reloaded(self) -> None:
@@ -125,15 +115,16 @@ class Keeper(Service):
             front.last = True
         self.fronts = self._new_fronts()
         self.checkers.dismiss()
+        self.mails.adopt()
         self.begin()
 
     def sessions(self) -> int:
-        return len(self.connections) + self.mails + self.waiting
+        return len(self.connections) + len(self.mails.busy) + self.waiting
 
     def attend(self, stream: "Stream", facts: "Facts", greeted: int) -> None:
         """Under inetd: the one connection, of whose greeting so many octets were sent.  ``stream`` is let go."""
         self.loop.heed({})
-        self.fronts.kept = 0
+        self.fronts.kept = self.mails.kept = 0
         if facts.listener.tls == "implicit":
             self._secure_first(stream, facts, 1)
             while self.waiting:
@@ -148,6 +139,10 @@ class Keeper(Service):
         self.house.ready_mail()
         while self.loop.children:
             self.loop.turn()
+
+    def _patience(self) -> float:
+        waits = [one for one in (super()._patience(), self.mails.expire()) if one >= 0]
+        return min(waits, default=-1)
 
     def take(self, sock: "_socket.socket", by: "Listener", number: int, quiet: bool) -> None:
         settings = self.house.settings
@@ -182,8 +177,9 @@ class Keeper(Service):
         fields = {"number": number, "greeted": greeted, **handover.of_facts(facts)}
         asks, answers = handover.pair()
         try:
-            self.checkers.introduce(fields, answers.fileno())
-            handover.send(front.channel, handover.CONNECTION, fields, [asks.fileno(), *descriptors], wait=False)
+            packet = handover.pack(handover.CONNECTION, fields)
+            self.checkers.introduce(packet, answers.fileno())
+            handover.pass_on(front.channel, packet, [asks.fileno(), *descriptors], wait=False)
         except OSError:
             self.fronts.dismiss(front)
             raise
@@ -345,11 +341,10 @@ class Keeper(Service):
     # ----------------------------------------------------------------------------------------------------------
     # What checkers and fronts say
 
-    def _granted(self, fields: "handover.Fields") -> None:
+    def _granted(self, fields: "Fields") -> None:
         connection = self.connections.get(fields["number"])
         if connection and connection.account is None:
-            values = {name: fields[name] for name, _, _ in handover.ACCOUNT}
-            connection.account = Account(**{**values, "system": bool(fields["system"])})
+            connection.account = handover.account_from(fields)
             connection.groups = fields["groups"]
 
     def _heard(self, front: Front) -> None:
@@ -380,27 +375,29 @@ class Keeper(Service):
             self._go_on(connection, fields, descriptors)
         except Exception as why:  # noqa: BLE001  # this client's trouble, and nobody else's
             self.limits.ended(connection.number)
+            if isinstance(why, OSError):
+                self.brake.failed()
             self.emit(Trouble(connection.facts, f"keeper: {where(why)}"))
         finally:
             handover.close(descriptors)
 
-    def _checked(self, front: Front, kind: int, fields: "handover.Fields", descriptors: "list[int]") -> Connection:
+    def _checked(self, front: Front, kind: int, fields: "Fields", descriptors: "list[int]") -> Connection:
         """The connection that a front's message is about.  Raises Forged."""
         connection = front.connection
         if connection is None or fields["number"] != connection.number:
-            raise handover.Forged("a message about a connection that is not this front's")
+            raise Forged("a message about a connection that is not this front's")
         if kind == handover.DONE:
             if descriptors:
-                raise handover.Forged("descriptors that nobody asked for")
+                raise Forged("descriptors that nobody asked for")
             return connection
         if kind == handover.HANDOVER and connection.account is None:
             self.checkers.drain()  # a checker says it before it tells the front
             if connection.account is None:
-                raise handover.Forged("a session that no checker granted")
+                raise Forged("a session that no checker granted")
         if kind == handover.STARTTLS and (connection.secured or connection.facts.listener.tls != "starttls"):
-            raise handover.Forged("a wish for TLS where there is none")
+            raise Forged("a wish for TLS where there is none")
         if identities(descriptors) != connection.identity:
-            raise handover.Forged("descriptors that are not the client's")
+            raise Forged("descriptors that are not the client's")
         return connection
 
     def _let_go(self, front: Front, over: bool = True) -> None:
@@ -410,6 +407,15 @@ class Keeper(Service):
             if over:
                 self.limits.ended(front.connection.number)
         self.busy.discard(front)
+
+    def _go_on(self, connection: Connection, fields: "Fields", descriptors: "list[int]") -> None:
+        """Have a mail process go on with the session that was handed over.  Raises OSError."""
+        account, facts = connection.account, connection.facts
+        assert account is not None
+        facts.tls = handover.tls_from(fields)
+        facts.quiet = False
+        self.limits.hear(connection.number, LOGGED_IN)
+        self.mails.serve(Login(connection.number, account, connection.groups, facts, fields), descriptors)
 
     def _lost(self, front: Front) -> None:
         """The front closed its end: it is about to be gone, and the client with it."""
@@ -430,67 +436,6 @@ class Keeper(Service):
     def _front_ended(self, front: Front, status: int) -> None:
         self.ended("a front", status)
         self._lost(front)
-
-    # ----------------------------------------------------------------------------------------------------------
-    # Mail processes
-
-    def _go_on(self, connection: Connection, fields: "handover.Fields", descriptors: "list[int]") -> None:
-        """Fork the mail process of the session that was handed over."""
-        account, facts = connection.account, connection.facts
-        assert account is not None
-        facts.tls = handover.tls_from(fields)
-        facts.quiet = False
-        self.limits.hear(connection.number, LOGGED_IN)
-        mailbox = lockable(self.house.mailbox_of(account), connection.groups)
-        ours, theirs = handover.pair()
-
-        def session() -> None:
-            self.house.reopen_log()
-            dotlock = KeptDotlock(theirs) if mailbox else None
-            stream = stream_of(descriptors)
-
-            def work(state: str, lock: "KeptDotlock | None") -> None:
-                self.house.transact(stream, facts, account, fields, state, lock)
-
-            be_mail_user(account, connection.groups, self.house.state_of(account), facts, self.emit, dotlock, work)
-
-        def over(status: int) -> None:
-            self.mails -= 1
-            self.limits.ended(connection.number)
-            self.ended("a mail process", status, slower=False)  # one user's trouble is not to be everybody's
-
-        keep = [0, 1, 2, theirs.fileno(), *descriptors, *self.house.descriptors()]
-        try:
-            child = self.loop.fork(f"mail process of {account.user}", session, keep, over, facts)
-        except OSError as why:
-            ours.close()
-            self.limits.ended(connection.number)
-            self.brake.failed()
-            self.emit(Trouble(facts, f"cannot fork the mail process of {account.user}: {why.strerror}"))
-            return
-        finally:
-            theirs.close()
-        self.mails += 1
-        self._keep(child, ours, mailbox, facts)
-
-    def _keep(self, child: int, channel: "_socket.socket", mailbox: str, facts: "Facts") -> None:
-        """Serve the dotlock of a mail process as long as it is there."""
-        from qpopper_py.store.dotlock import Dotlocks
-
-        locks = DotlockKeeper(
-            channel, mailbox, Dotlocks(child), lambda what: self.emit(Trouble(facts, what, "warning"))
-        )
-
-        def asked() -> None:
-            try:
-                if locks.go_on():
-                    return
-            except Exception as why:  # noqa: BLE001  # whatever it still asks for, it hears that nobody is there
-                self.emit(Trouble(facts, f"keeper: {where(why)}"))
-            self.loop.forget(channel.fileno())
-            channel.close()
-
-        self.loop.watch(channel.fileno(), asked)
 
 
 def identities(descriptors: "list[int]") -> "list[tuple[int, int]]":

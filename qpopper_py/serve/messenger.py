@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import _socket
 
     from qpopper_py.facts import Facts
+    from qpopper_py.serve.packing import Fields
 
 REPLIES = (handover.CHALLENGE, handover.DENIED, handover.GRANTED)
 
@@ -38,9 +39,7 @@ class Messenger:
             self.known[with_tls] = tuple(said[1]["names"]) if said else ()
         return self.known[with_tls]
 
-    def ask(
-        self, kind: int, fields: "handover.Fields", replies: "tuple[int, ...]"
-    ) -> "tuple[int, handover.Fields] | None":
+    def ask(self, kind: int, fields: "Fields", replies: "tuple[int, ...]") -> "tuple[int, Fields] | None":
         """The checker's answer; None: it is gone."""
         if self.channel is None:
             return None
@@ -79,7 +78,7 @@ class Asked:
         return refusal(found)
 
 
-def refusal(fields: "handover.Fields") -> Denied:
+def refusal(fields: "Fields") -> Denied:
     denied = Denied(fields["user"], fields["why"], bool(fields["temporary"]), fields["wait"] / 1e6)
     denied.known, denied.alias = bool(fields["known"]), fields["alias"]
     return denied

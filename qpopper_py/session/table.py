@@ -118,8 +118,13 @@ TABLE = (
 # fmt: on
 
 
+_served: "list[tuple[Settings, Dialect, Rows]]" = []  # the last, for the sessions of a process are all alike
+
+
 def served(settings: "Settings", dialect: "Dialect") -> "Rows":
-    """The rows that settings and dialect leave, by verb."""
+    """The rows that settings and dialect leave, by verb: the same dictionary as long as these are the same."""
+    if _served and _served[0][:2] == (settings, dialect):
+        return _served[0][2]
     withheld = set(dialect.withheld) if settings.commands == "original" else set()
     if settings.last == "off":
         withheld.add("last")
@@ -128,6 +133,7 @@ def served(settings: "Settings", dialect: "Dialect") -> "Rows":
         if row.verb not in withheld:
             states = dialect.states.get(row.verb, row.states)
             rows.setdefault(row.verb, []).append(row if row.states == states else row.limited(states))
+    _served[:] = [(settings, dialect, rows)]
     return rows
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from qpopper_py.auth.account import Account
 from qpopper_py.facts import Facts, Tls
 from qpopper_py.kinds.listeners import Listener
-from qpopper_py.serve import handover
+from qpopper_py.serve import handover, packing
 
 if TYPE_CHECKING:
     import _socket
@@ -28,11 +28,11 @@ def values(form: int, most: int) -> st.SearchStrategy[object]:
     number = st.integers(0, most)
     text = TEXTS.filter(lambda word: len(word.encode()) <= most)
     return {
-        handover.NUMBER: number,
-        handover.TEXT: text,
-        handover.OCTETS: st.binary(max_size=min(most, 40)),
-        handover.NUMBERS: st.lists(st.integers(0, 2**32 - 1), max_size=5),
-        handover.TEXTS: st.lists(text, max_size=5),
+        packing.NUMBER: number,
+        packing.TEXT: text,
+        packing.OCTETS: st.binary(max_size=min(most, 40)),
+        packing.NUMBERS: st.lists(st.integers(0, 2**32 - 1), max_size=5),
+        packing.TEXTS: st.lists(text, max_size=5),
     }[form]
 
 
@@ -44,50 +44,50 @@ MESSAGES = st.sampled_from(sorted(handover.FORMS)).flatmap(
 
 
 @given(MESSAGES)
-def test_what_was_packed_comes_out_as_it_was(message: tuple[int, handover.Fields]) -> None:
+def test_what_was_packed_comes_out_as_it_was(message: tuple[int, packing.Fields]) -> None:
     assert handover.unpack(handover.pack(*message), [message[0]]) == message
 
 
 @given(MESSAGES, st.binary(max_size=60), st.integers(0, 200))
 def test_bytes_that_are_not_a_message_are_refused_and_nothing_else_happens(
-    message: tuple[int, handover.Fields], noise: bytes, at: int
+    message: tuple[int, packing.Fields], noise: bytes, at: int
 ) -> None:
     """Noise in a message either is refused, or makes another message of exactly these bytes: none is read two ways."""
     packed = handover.pack(*message)
     for data in (noise, packed[:at], packed + noise, packed[:at] + noise + packed[at + len(noise) :]):
         try:
             kind, fields = handover.unpack(data, list(handover.FORMS))
-        except handover.Forged:
+        except packing.Forged:
             continue
         assert handover.pack(kind, fields) == data
 
 
 @given(MESSAGES, st.integers(1, 200))
-def test_a_message_that_was_cut_off_is_refused(message: tuple[int, handover.Fields], cut: int) -> None:
+def test_a_message_that_was_cut_off_is_refused(message: tuple[int, packing.Fields], cut: int) -> None:
     packed = handover.pack(*message)
-    with pytest.raises(handover.Forged):
+    with pytest.raises(packing.Forged):
         handover.unpack(packed[: -min(cut, len(packed))], list(handover.FORMS))
 
 
 @given(MESSAGES)
-def test_a_kind_that_cannot_come_is_refused(message: tuple[int, handover.Fields]) -> None:
-    with pytest.raises(handover.Forged):
+def test_a_kind_that_cannot_come_is_refused(message: tuple[int, packing.Fields]) -> None:
+    with pytest.raises(packing.Forged):
         handover.unpack(handover.pack(*message), [kind for kind in handover.FORMS if kind != message[0]])
 
 
 @pytest.mark.parametrize("kind", handover.FORMS)
 def test_what_is_larger_than_its_field_is_not_packed(kind: int) -> None:
     small = {
-        handover.NUMBER: 0, handover.TEXT: "", handover.OCTETS: b"", handover.NUMBERS: [], handover.TEXTS: []
+        packing.NUMBER: 0, packing.TEXT: "", packing.OCTETS: b"", packing.NUMBERS: [], packing.TEXTS: []
     }  # fmt: skip
     fields = {name: small[form] for name, form, _ in handover.FORMS[kind]}
     for name, form, most in handover.FORMS[kind]:
         large: dict[int, object] = {
-            handover.NUMBER: most + 1,
-            handover.TEXT: "x" * (min(most, 1 << 20) + 1),
-            handover.OCTETS: bytes(min(most, 1 << 20) + 1),
-            handover.NUMBERS: [0] * 65536,
-            handover.TEXTS: ["x" * (min(most, 1 << 20) + 1)],
+            packing.NUMBER: most + 1,
+            packing.TEXT: "x" * (min(most, 1 << 20) + 1),
+            packing.OCTETS: bytes(min(most, 1 << 20) + 1),
+            packing.NUMBERS: [0] * 65536,
+            packing.TEXTS: ["x" * (min(most, 1 << 20) + 1)],
         }
         with pytest.raises(ValueError, match=name):
             handover.pack(kind, {**fields, name: large[form]})
@@ -101,7 +101,7 @@ def test_all_that_is_known_of_a_connection_crosses() -> None:
     assert {f"by_{name}" for name in Listener.__slots__} == {name for name, _, _ in handover.LISTENER}
     facts = Facts("id", tls=tls, listener=listener)
     for number, (name, form, _) in enumerate(handover.FACTS):
-        setattr(facts, name, 1 if form == handover.NUMBER else f"text {number}")
+        setattr(facts, name, 1 if form == packing.NUMBER else f"text {number}")
     facts.secure = True
     fields = {"number": 7, "greeted": 0, **handover.of_facts(facts)}
     _, back = handover.unpack(handover.pack(handover.CONNECTION, fields), [handover.CONNECTION])
@@ -141,7 +141,7 @@ def test_descriptors_that_were_not_asked_for_are_closed(count: int, channel: Cha
             assert not any(os.get_inheritable(one) for one in received[2])
             handover.close(received[2])
         else:
-            with pytest.raises(handover.Forged):
+            with pytest.raises(packing.Forged):
                 handover.receive(theirs, [handover.DONE], 2, 3)
         assert open_descriptors() == before
 
@@ -151,7 +151,7 @@ def test_a_message_larger_than_any_is_refused(channel: Channel) -> None:
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     whole = handover.pack(handover.DONE, {"number": 1})
     ours.send(whole + bytes(handover.LARGEST))
-    with pytest.raises(handover.Forged):
+    with pytest.raises(packing.Forged):
         handover.receive(theirs, [handover.DONE])
     ours.send(whole)
     assert handover.receive(theirs, [handover.DONE]) == (handover.DONE, {"number": 1}, [])

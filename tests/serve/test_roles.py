@@ -97,7 +97,7 @@ def test_a_mail_process_is_its_user_and_nobody_else(server: Rooted) -> None:
         assert status(pid, "NoNewPrivs") == "0"  # the mailer behind XTND XMIT may be setgid
         assert os.stat(f"/proc/{pid}/status").st_uid == 0
         sockets = [what for what in descriptors(pid).values() if what.startswith("socket:")]
-        assert len(sockets) == 2  # the client, and who makes the dotlock
+        assert len(sockets) == 3  # the client, the keeper, and who makes the dotlock
 
 
 def test_checkers_and_keeper_write_no_core_and_have_no_client(server: Rooted) -> None:
