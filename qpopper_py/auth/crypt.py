@@ -67,12 +67,15 @@ def verify(secret: bytes, stored: str | bytes) -> bool:
     return verify_crypt(secret, stored)
 
 
+_like: "list[bytes]" = []  # what the last hash began with that a password was held against: method, cost, salt
+
+
 def waste(secret: bytes) -> None:
-    """The work of a verification, where there is nothing to verify."""
+    """The work of a verification, where there is nothing to verify: as the last that was one, for users' are alike."""
     system = libcrypt.system()
     if system is None or b"\0" in secret or len(secret) > LONGEST:
         return
-    for setting in DUMMIES:
+    for setting in (*_like, *DUMMIES):
         if system.hash(secret, setting) is not None:
             return
 
@@ -81,6 +84,8 @@ def verify_crypt(secret: bytes, stored: bytes) -> bool:
     """:func:`verify` for a hash without ``{SCHEME}``."""
     system = libcrypt.system()
     answer = system.hash(secret, stored) if system else None
+    if answer is not None:
+        _like[:] = [_setting(stored)]
     if answer is not None and same(answer, stored):
         return True
     if DES_ALPHABET.issuperset(stored):
@@ -95,6 +100,13 @@ def verify_crypt(secret: bytes, stored: bytes) -> bool:
         f"a password hash of the form {method} is known neither to this host's crypt(3) nor to us;"
         " yescrypt and its kin ($y$, $gy$, $7$) need libcrypt of libxcrypt 4, other forms a new password"
     )
+
+
+def _setting(stored: bytes) -> bytes:
+    """What a hash begins with: method, cost and salt (crypt(5)); bcrypt's salt is not set off from the rest."""
+    if stored.startswith(b"$2"):
+        return stored[:29]
+    return stored[: stored.rindex(b"$") + 1] if stored.startswith(b"$") else stored[:2]
 
 
 def _method(stored: bytes) -> str:

@@ -249,6 +249,22 @@ def test_wasted_work_is_a_real_hash(monkeypatch: pytest.MonkeyPatch) -> None:
         assert answer.startswith(setting)
 
 
+@pytest.mark.parametrize("form", ["descrypt", "md5crypt", "sha256crypt", "sha512crypt", "bcrypt", "yescrypt"])
+def test_wasted_work_is_that_of_the_hash_before(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has no hash is to cost what those cost who have one: its method and cost, whatever the secret."""
+    system = libcrypt.system()
+    assert system is not None
+    made: list[bytes | None] = []
+    hash_ = system.hash
+    monkeypatch.setattr(type(system), "hash", lambda self, *words: made.append(hash_(*words)) or made[-1])
+    stored = ALL[form].encode()
+    crypt.verify(SECRET, stored)
+    crypt.waste(b"of nobody")
+    assert made[-1] is not None
+    assert crypt._setting(made[-1]) == crypt._setting(stored)
+    assert len(made[-1]) == len(stored)
+
+
 @settings(max_examples=150, deadline=None)
 @given(stored=st.one_of(
     st.binary(max_size=40),
