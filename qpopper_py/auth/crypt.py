@@ -70,6 +70,12 @@ def verify(secret: bytes, stored: str | bytes) -> bool:
 _like: "list[bytes]" = []  # what the last hash began with that a password was held against: method, cost, salt
 
 
+def imitate(stored: bytes) -> None:
+    """Waste work as a hash like this one takes; empty: as before."""
+    if stored:
+        _like[:] = [_setting(stored)]
+
+
 def waste(secret: bytes) -> None:
     """The work of a verification, where there is nothing to verify: as the last that was one, for users' are alike."""
     system = libcrypt.system()
@@ -85,7 +91,7 @@ def verify_crypt(secret: bytes, stored: bytes) -> bool:
     system = libcrypt.system()
     answer = system.hash(secret, stored) if system else None
     if answer is not None:
-        _like[:] = [_setting(stored)]
+        imitate(stored)
     if answer is not None and same(answer, stored):
         return True
     if DES_ALPHABET.issuperset(stored):

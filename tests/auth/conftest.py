@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from qpopper_py.auth import crypt
 from qpopper_py.events import Event
 from qpopper_py.facts import Facts
 from qpopper_py.settings import Settings
@@ -87,3 +88,9 @@ def system_user(require_program: Callable[[str], str]) -> Iterator[SystemUser]:
         yield user
     finally:
         accounts.forget(user.name)
+
+
+@pytest.fixture(autouse=True)
+def no_hash_was_seen_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process wastes for nobody's password is as its last real one; each test begins afresh."""
+    monkeypatch.setattr(crypt, "_like", [])

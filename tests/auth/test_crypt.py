@@ -276,3 +276,11 @@ def test_no_stored_field_crashes(stored: bytes, secret: bytes) -> None:
     except MissingLibrary:
         return
     assert not matched or stored.upper().startswith((b"{PLAIN", b"{CLEAR"))
+
+
+def test_an_example_of_the_hosts_hashes_sets_what_is_wasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crypt, "_like", [])
+    crypt.imitate(b"")
+    assert not crypt._like
+    crypt.imitate(ALL["sha512crypt"].encode())
+    assert ALL["sha512crypt"].encode().startswith(crypt._like[0])

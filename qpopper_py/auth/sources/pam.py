@@ -7,7 +7,7 @@ they are asked once the secret proved right, because modules such as pam_failloc
 
 import time
 
-from qpopper_py.auth import crypt, nss, pam
+from qpopper_py.auth import crypt, nss, pam, shadow
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Credential, Password
 from qpopper_py.auth.sources import Directory
@@ -31,6 +31,9 @@ class PamSource(Directory):
     def __init__(self, settings: "Settings") -> None:
         self._settings = settings
         self._service = settings.pam_service
+
+    def prepare(self) -> None:
+        crypt.imitate(shadow.a_hash())  # pam_unix's users, most likely
 
     def find(self, user: str, facts: "Facts") -> Account | Denied | None:  # noqa: ARG002  # Directory's
         row = nss.row(user)

@@ -35,6 +35,9 @@ class Unix(Directory):
     def __init__(self, clock: "Callable[[], float]" = time.time) -> None:
         self._clock = clock
 
+    def prepare(self) -> None:
+        crypt.imitate(shadow.a_hash())
+
     def find(self, user: str, facts: "Facts") -> Account | Denied | None:  # noqa: ARG002  # Directory's
         """The account of a secret that is not the login password: that one's state does not matter."""
         row = nss.row(user)
