@@ -43,7 +43,16 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     # Optional: without a compiler all is served as well.  The stable ABI: one build serves every later Python.
-    ext_modules=[Extension(f"{NAME}._kernel", [f"{NAME}/_kernel.c"], py_limited_api=True, optional=True)],
+    ext_modules=[
+        Extension(
+            f"{NAME}._kernel",
+            [f"{NAME}/_kernel.c"],
+            extra_compile_args=["-pthread"],
+            extra_link_args=["-pthread"],
+            py_limited_api=True,
+            optional=True,
+        )
+    ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
     # The launchers themselves, not entry points: a console script may import much before main() is reached.
     scripts=["scripts/pop3d", "scripts/mailauth", "scripts/qpopper-py"],

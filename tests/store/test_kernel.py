@@ -152,6 +152,24 @@ def test_boundaries_are_the_crcs_of_zlib(native, folder, offsets):
     assert list(lines) == expected
 
 
+@pytest.mark.parametrize("rows", [2047, 2048, 4095, 4097, 6143, 8191, 8193, 20011])
+def test_so_many_boundaries_that_threads_read_them(native, folder, rows):
+    """The parts that the threads take are all of it, in order, however many processors there are."""
+    data = os.urandom(5 * rows + 90)
+    path = os.path.join(folder, "boundaries")
+    with open(path, "wb") as file:
+        file.write(data)
+    starts = array("q", [5 * row for row in range(rows)])
+    texts = array("q", [5 * row + row % 97 for row in range(rows)])
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        lines = array("I", native.boundaries(fd, starts, texts))
+    finally:
+        os.close(fd)
+    expected = [zlib.crc32(data[max(0, a - 3) : b]) if b <= len(data) else 0 for a, b in zip(starts, texts, strict=True)]
+    assert list(lines) == expected
+
+
 def test_an_error_of_the_judge_comes_through(native, folder, monkeypatch):
     verdicts = [True]  # for the first line; then there is none
     monkeypatch.setattr(fast, "native", native)
