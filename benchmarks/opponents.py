@@ -167,19 +167,21 @@ def furnished(package: Path, with_kernel: bool = True) -> str:
 
 
 def servers(folder: Path, options: argparse.Namespace, plain: bool) -> list[Server]:
-    """All of them, started.  ``plain``: also ours without the kernel."""
+    """All of them, started.  ``plain``: also ours with serve.mode = prefork, and without the kernel."""
     made = []
     if (folder / "popa3d").exists():
         made.append(Server("popa3d", 110, [str(folder / "popa3d"), "-D"]))
-    kinds = {"pop3d": True, "pop3d, no kernel": False} if plain else {"pop3d": True}
-    for number, (name, with_kernel) in enumerate(kinds.items()):
+    kinds: dict[str, tuple[bool, list[str]]] = {"pop3d": (True, [])}
+    if plain:
+        kinds = {"pop3d, prefork": (True, ["serve.mode=prefork"]), **kinds, "pop3d, no kernel": (False, [])}
+    for number, (name, (with_kernel, more)) in enumerate(kinds.items()):
         program = furnished(folder / f"package-{number}", with_kernel)
         state = folder / f"state-{number}"
         line = [PYTHON, "-IS", program, "--config", "none", "--listen", f"127.0.0.1:{1110 + number}"]
         values = {"state_dir": state, "spool": "/var/mail", "log.to": "stderr", "limits.sessions": 1000}
         values |= {"limits.sessions_address": 0, "limits.unauthenticated": 0}  # the load has one address
         values["mailauth.database"] = folder / "none"
-        given = [f"{key}={value}" for key, value in values.items()] + options.set
+        given = [f"{key}={value}" for key, value in values.items()] + more + options.set
         line += [word for pair in given for word in ("--set", pair)]
         made.append(Server(name, 1110 + number, line, state))
     return made

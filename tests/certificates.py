@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from tests.guard import GUARD
+
 KEYS = {
     "ec": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
     "rsa": ["-newkey", "rsa:2048"],
@@ -43,6 +45,7 @@ class Authority:
         words = ["req", *KEYS[kind], "-nodes", "-keyout", pair.key, "-subj", subject, *more, "-out", pair.certificate]
         openssl(*words)
         pair.key.chmod(0o600)
+        GUARD.tls_key(pair.key)
 
     def sign(
         self, name: str, *names: str, kind: str = "ec", subject: str = "", digest: str = "sha256", days: int = 30

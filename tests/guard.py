@@ -75,7 +75,9 @@ class Guard:
                 self.look_into(path)
             elif path.is_file() and not path.is_symlink():
                 with contextlib.suppress(OSError):  # made and removed by a server that is still running
-                    self.saw(str(path), path.read_bytes())
+                    data = path.read_bytes()
+                    if not data.startswith(b"-----BEGIN "):  # a certificate and its key: the administrator's
+                        self.saw(str(path), data)
 
     def keys(self, folder: Path) -> None:
         """Every file of ``folder`` is a key."""
@@ -83,6 +85,15 @@ class Guard:
             with contextlib.suppress(OSError):
                 for line in path.read_bytes().splitlines() or [b""]:
                     self.secret(line.strip(), f"a key ({path.name})")
+
+    def tls_key(self, path: Path) -> None:
+        """The file of a private key in PEM (PKCS #8): what is in it and in no certificate."""
+        lines = [line for line in path.read_bytes().splitlines() if not line.startswith(b"-----")]
+        whole = base64.b64decode(b"".join(lines))
+        secret = {48: whole[16:48], 138: whole[36:68]}.get(len(whole), whole[-128:-64])  # Ed25519, P-256; RSA's q
+        self.secret(secret, f"a TLS key ({path.name})")
+        for line in lines[2:-2]:
+            self.secret(line, f"a TLS key ({path.name})")
 
     def processes(self, pids: Iterable[int]) -> None:
         """Titles and environments of processes, which others can see."""

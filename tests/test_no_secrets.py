@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.certificates import Authority
+from tests.conftest import require_program
 from tests.guard import GUARD, Guard
 from tests.harness import APOP_SECRET, PASSWORD, Server, awkward, digest, environment, open_folder
 
@@ -65,6 +67,20 @@ def test_files_are_searched_but_not_where_secrets_belong(guard: Guard, tmp_path:
         (tmp_path / name / "file").write_bytes(b"x" + SECRET)
     guard.look_into(tmp_path, but=("auth",))
     assert guard.leaks() == [f"a password in {tmp_path}/state/deep/file"]
+
+
+@pytest.mark.parametrize("kind", ["ec", "rsa", "ed25519", "pss"])
+def test_a_tls_key_is_a_secret_and_its_certificate_is_none(kind: str, guard: Guard, tmp_path: Path) -> None:
+    require_program("openssl")
+    pair = Authority(tmp_path).sign("server", kind=kind)
+    guard.tls_key(pair.key)
+    guard.look_into(tmp_path, but=())
+    assert not guard.leaks()
+    text = subprocess.run(["openssl", "pkey", "-in", pair.key, "-outform", "DER"], capture_output=True, check=True)
+    guard.saw("the core file", b"..." + text.stdout)
+    assert guard.leaks() == ["a TLS key (server.key) in the core file"]
+    guard.saw("the log", text.stdout.hex())
+    assert guard.leaks() == ["a TLS key (server.key) in the log"]
 
 
 def test_a_key_is_a_secret(guard: Guard, tmp_path: Path) -> None:

@@ -166,7 +166,9 @@ def test_so_many_boundaries_that_threads_read_them(native, folder, rows):
         lines = array("I", native.boundaries(fd, starts, texts))
     finally:
         os.close(fd)
-    expected = [zlib.crc32(data[max(0, a - 3) : b]) if b <= len(data) else 0 for a, b in zip(starts, texts, strict=True)]
+    expected = [
+        zlib.crc32(data[max(0, a - 3) : b]) if b <= len(data) else 0 for a, b in zip(starts, texts, strict=True)
+    ]
     assert list(lines) == expected
 
 
