@@ -14,6 +14,8 @@ from qpopper_py.libraries import LIBRARIES
 
 TREE = Path(__file__).resolve().parent.parent.parent
 PLACES = {"pop3d": "sbin", "mailauth": "bin", "qpopper-py": "sbin"}
+# Beside pop3d, each a link to it: names that choose a personality (personality/commandline.py, NAMES).
+LINKS = ("cyrus-pop3d", "mailutils-pop3d", "popa3d", "popper", "tru64-pop3d")
 PREAMBLE = """\
 import os, sys
 here = os.path.realpath({library!r} + "/current")  # once: a switch must not mix versions in a running session
@@ -41,6 +43,8 @@ def fill(stage: Path, place: Installation, python: str, offline: bool) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(launcher(TREE / "scripts" / command, place, python))
         target.chmod(0o755)
+    for name in LINKS:
+        (files / PLACES["pop3d"] / name).symlink_to("pop3d")
     for page in sorted((TREE / "man").glob("*.[158]")):
         copy(page, files / f"share/man/man{page.suffix[1:]}" / page.name)
     for sample in sorted(path for path in (TREE / "etc").rglob("*") if path.is_file()):

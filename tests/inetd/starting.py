@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from tests.harness import Message
 
 TREE = Path(__file__).resolve().parents[2]
+TCPD = os.environ.get("QPOPPER_TEST_TCPD", "/usr/sbin/tcpd")
 
 
 class User:
@@ -150,6 +151,15 @@ def openbsd_inetd(port: int, line: list[str], folder: Path) -> list[str]:
     return [named or require_program("inetd"), "-i", str(table)]
 
 
+def tcpd(port: int, line: list[str], folder: Path) -> list[str]:
+    """inetd with the TCP wrappers before the server, as Debian's popa3d was started: the path is argv[0] to them."""
+    if not os.path.exists(TCPD):
+        pytest.skip(f"{TCPD} is not installed")
+    words = openbsd_inetd(port, line, folder)
+    (folder / "inetd.conf").write_text(f"127.0.0.1:{port} stream tcp nowait.1000 root {TCPD} {' '.join(line)}\n")
+    return words
+
+
 def xinetd(port: int, line: list[str], folder: Path) -> list[str]:
     table = folder / "xinetd.conf"
     table.write_text(f"""service pop3-under-test
@@ -184,6 +194,7 @@ def systemd(port: int, line: list[str], folder: Path) -> list[str]:
 
 SUPERSERVERS = {
     "openbsd-inetd": openbsd_inetd,
+    "tcpd": tcpd,
     "xinetd": xinetd,
     "socat": socat_by(""),
     "socat-nofork": socat_by(",nofork"),
@@ -216,12 +227,16 @@ class House:
 
     @contextlib.contextmanager
     def serving(
-        self, superserver: str = "socat-nofork", options: tuple[str, ...] = (), program: Path | None = None
+        self,
+        superserver: str = "socat-nofork",
+        options: tuple[str, ...] = (),
+        program: Path | None = None,
+        config: str = "--config",
     ) -> Iterator[Serving]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        line = [str(program or self.pop3d), "--config", str(self.config), *options]
+        line = [str(program or self.pop3d), config, str(self.config), *options]
         words = SUPERSERVERS[superserver](port, line, self.folder)
         # No PYTHONPATH: what is tested is the installation.
         clean = {key: value for key, value in environment().items() if key != "PYTHONPATH"}
