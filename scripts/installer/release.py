@@ -45,7 +45,7 @@ def fill(stage: Path, place: Installation, python: str, offline: bool) -> None:
         target.chmod(0o755)
     for name in LINKS:
         (files / PLACES["pop3d"] / name).symlink_to("pop3d")
-    for page in sorted((TREE / "man").glob("*.[158]")):
+    for page in sorted((TREE / "man").glob("*.[1578]")):
         copy(page, files / f"share/man/man{page.suffix[1:]}" / page.name)
     for sample in sorted(path for path in (TREE / "etc").rglob("*") if path.is_file()):
         target = copy(sample, files / f"share/{NAME}" / sample.relative_to(TREE))
