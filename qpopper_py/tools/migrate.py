@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.personality import check, commandline, report
 from qpopper_py.personality.commandline import Invocation
-from qpopper_py.tools import migrate_back, migrate_state
+from qpopper_py.tools import migrate_back, migrate_state, our_settings
 from qpopper_py.tools.command import DONE, FAILED
 from qpopper_py.tools.migrate_back import WAS
 from qpopper_py.tools.migrate_find import Start, below, starts
@@ -80,7 +80,7 @@ class MovingIn:
             file.write(text)
         self.tell_found(found, using, path)
         mine = ["--config", self.draft]
-        settings = commandline.read([*mine, "--check-config"], {}, euid=os.geteuid()).settings
+        settings = our_settings.read(mine).settings
         if not self.asked.dry_run:
             self.publish(text)
         print(f"{'would write' if self.asked.dry_run else 'wrote'} {self.output}:")
@@ -186,7 +186,7 @@ class MovingIn:
 
 def remarks(invocation: Invocation) -> "Iterator[str]":
     """What --check-config says of the old configuration and would not say without it."""
-    plain = commandline.read(["--config", "none", "--check-config"], {}, euid=os.geteuid())
+    plain = our_settings.read(["--config", "none"])
     usual = {str(finding) for finding in check.findings(plain, os.geteuid())}
     for finding in check.findings(invocation, os.geteuid()):
         if str(finding) not in usual:

@@ -11,7 +11,7 @@ from qpopper_py.auth.authdb_edit import Editor
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.legacy_dbm import sniff
 from qpopper_py.personality import commandline
-from qpopper_py.tools import command
+from qpopper_py.tools import command, our_settings
 from qpopper_py.tools.migrate import without_config
 from qpopper_py.tools.migrate_find import starts
 from qpopper_py.tools.migrate_programs import PROGRAMS
@@ -185,7 +185,7 @@ def test_nothing_of_the_old_is_touched_and_all_of_it_is_here(old, new, capsys):
     assert snapshot(old) == before
     written = (new[0] / "pop3d.toml").read_text()
     assert tomllib.loads(written)["timeout"] == 300
-    settings = commandline.read(["--config", str(new[0] / "pop3d.toml")], {}, euid=os.geteuid()).settings
+    settings = our_settings.read(["--config", str(new[0] / "pop3d.toml")]).settings
     assert (settings.personality, settings.timeout, settings.statistics) == ("tru64", 300, True)
     editor = Editor(settings.mailauth_database, settings.mailauth_key, "")
     assert editor.entries() == [("alice", "APOP"), ("bob", "APOP")]
@@ -257,8 +257,7 @@ def test_every_program_that_is_served_moves_in_by_its_usual_line(name, tmp_path,
     before = snapshot(root)
     assert moved(root, new, program=name) == command.DONE
     assert snapshot(root) == before
-    invocation = commandline.read(["--config", str(new[0] / "pop3d.toml")], {}, euid=os.geteuid())
-    assert invocation.personality.name == name
+    assert our_settings.read(["--config", str(new[0] / "pop3d.toml")]).personality.name == name
 
 
 def test_every_personality_can_move_in():
