@@ -108,7 +108,7 @@ class MovingIn:
         if path and not os.path.exists(path):
             raise ConfigurationError(f"{path}: there is no such file" + (f" ({using.where})" if using else ""))
         who = [f"--personality={self.program.personality}"] if self.program.personality else []
-        if path:
+        if path and not (self.asked.root == "/" and path in self.program.config[:1]):  # that one it reads by itself
             given = [self.program.option, os.path.abspath(path), *given]
         personality = commandline.named(self.program.personality or "tru64", "--from")
         ours = {row.long.removeprefix(commandline.PREFIX): row.spelt for row in commandline.ours(personality)}

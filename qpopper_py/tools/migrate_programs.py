@@ -8,13 +8,13 @@ class Program:
     """An old program.
 
     ``personality``: whose manners take its place; empty: none, only its unique-ids are taken over.  ``link``: the name
-    of the installed link.  ``names``: base names of the program.  ``config``: its file, if it is there, which the
-    program is told of by ``option``.  ``apop``: its password databases; ``apop_form``: as which kind of text it gets
-    ours back.  ``delays``: its databases of login delays.  ``lists``: lists of unique-ids, below a user's home or
-    (with a leading ``/`` and %u) elsewhere, and the mailbox that each is of.  ``uids``: how it gets ours back: the
-    scheme by which it reads X-UIDL, or that it computes by (``computed``), or neither.  ``users`` and ``lost``:
-    sentences for the report.  ``restore``: a line that starts it, if none is known.  ``sets``: settings of a program
-    that is no personality.
+    of the installed link.  ``names``: base names of the program.  ``config``: its file, if it is there (the first is
+    read without being named), which the program is told of by ``option``.  ``apop``: its password databases;
+    ``apop_form``: as which kind of text it gets ours back.  ``delays``: its databases of login delays.  ``lists``:
+    lists of unique-ids, below a user's home, and the mailbox that each is of, there or (with a leading ``/`` and %u)
+    elsewhere.  ``uids``: the scheme by which it reads X-UIDL, or computes (``computed``), if it does either.
+    ``users`` and ``lost``: sentences for the report.  ``restore``: a line that starts it, if none is known.
+    ``sets``: settings of a program that is no personality.
     """
 
     def __init__(
@@ -107,7 +107,6 @@ PROGRAMS = {
         "qpopper",
         "popper",
         ("popper", "in.popper", "qpopper", "in.qpopper"),
-        config=("/etc/qpopper.conf", "/etc/qpopper/qpopper.conf", "/etc/mail/pop/qpopper.config"),
         option="-f",
         apop=("/etc/pop.auth", "/etc/qpopper/pop.auth", "/usr/local/etc/qpopper/pop.auth"),
         apop_form="popauth",

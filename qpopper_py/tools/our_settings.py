@@ -1,6 +1,6 @@
 """The server's settings for a tool, whose own words are spelt the same whatever personality the file chooses.
 
-To the server ``--config`` is ``--qp-config`` where the old program has long options of its own; a tool's line is ours alone.
+To the server ``--config`` is ``--qp-config`` where the old program has long options of its own; here it never is.
 """
 
 import os

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from tests.harness import Message
 
 TREE = Path(__file__).resolve().parents[2]
-TCPD = os.environ.get("QPOPPER_TEST_TCPD", "/usr/sbin/tcpd")
+# The system's, or what tests/compare/fetch has unpacked.
+TCPDS = ("/usr/sbin/tcpd", os.environ.get("QPOPPER_TEST_OPPONENTS", "/nonexistent") + "/usr/sbin/tcpd")
 
 
 class User:
@@ -153,10 +154,11 @@ def openbsd_inetd(port: int, line: list[str], folder: Path) -> list[str]:
 
 def tcpd(port: int, line: list[str], folder: Path) -> list[str]:
     """inetd with the TCP wrappers before the server, as Debian's popa3d was started: the path is argv[0] to them."""
-    if not os.path.exists(TCPD):
-        pytest.skip(f"{TCPD} is not installed")
+    found = next(filter(os.path.exists, TCPDS), "")
+    if not found:
+        pytest.skip(f"{' or '.join(TCPDS)} is not installed")
     words = openbsd_inetd(port, line, folder)
-    (folder / "inetd.conf").write_text(f"127.0.0.1:{port} stream tcp nowait.1000 root {TCPD} {' '.join(line)}\n")
+    (folder / "inetd.conf").write_text(f"127.0.0.1:{port} stream tcp nowait.1000 root {found} {' '.join(line)}\n")
     return words
 
 
@@ -203,6 +205,14 @@ SUPERSERVERS = {
 }
 
 
+def systemd_once(port: int, line: list[str], folder: Path) -> list[str]:
+    """Accept=no: one service gets the listening socket, on descriptor 3, and keeps it."""
+    return [require_program("systemd-socket-activate"), "--listen", f"127.0.0.1:{port}", *line]
+
+
+LASTING = {"systemd-once": systemd_once}  # their service does not end with the session
+
+
 class House:
     """An installation, a user, a spool, a configuration file and a log; ``serving`` puts a superserver before them."""
 
@@ -237,7 +247,7 @@ class House:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         line = [str(program or self.pop3d), config, str(self.config), *options]
-        words = SUPERSERVERS[superserver](port, line, self.folder)
+        words = {**SUPERSERVERS, **LASTING}[superserver](port, line, self.folder)
         # No PYTHONPATH: what is tested is the installation.
         clean = {key: value for key, value in environment().items() if key != "PYTHONPATH"}
         with started(*self.log.prefix, *words, env=clean, cwd="/") as process:
