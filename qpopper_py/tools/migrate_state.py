@@ -71,11 +71,9 @@ def delays(asked: Namespace, program: Program, settings: Settings, mine: "list[s
     if not any(name == DELAYS for name, _, _ in command.TASKS):
         tell(f"{found}: login delays are not taken over: each user's first login is let in at once")
         return True
-    if asked.dry_run:
-        tell(f"would take over the login delays of {found}")
-        return True
     tell(f"login delays of {found}:")
-    return command.main([DELAYS, "--import", sniff.find(found), *mine]) == command.DONE
+    row = [DELAYS, *mine, "--import", sniff.find(found), *(["--dry-run"] if asked.dry_run else [])]
+    return command.main(row) == command.DONE
 
 
 def lists(asked: Namespace, program: Program, mine: "list[str]") -> bool:
