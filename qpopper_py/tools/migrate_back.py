@@ -71,6 +71,9 @@ class MovingBack:
             tell(f"{name}: left alone: {why}")
             return False
         kind, path = parted(place)
+        if kind == "cyrus":
+            tell(f"{name}: the mail was only read where it lies, so all is as it was")
+            return True
         if kind == "maildir" or not self.program.uids:
             tell(f"{name}: {self.name} keeps unique-ids elsewhere than in the mail; clients may fetch all of it again")
             return True

@@ -97,7 +97,10 @@ PROGRAMS = {
         ("pop3d", "cyrus-pop3d"),
         config=("/etc/imapd.conf",),
         option="-C",
-        users=("unique-ids lie in the cyrus.index of each mailbox: qpopper-py import-uids MAILBOX .../cyrus.index",),
+        users=(
+            "mail in a Cyrus spool is read where it lies, with its sizes and unique-ids; DELE is refused there",
+            "qpopper-py convert --from cyrus makes a Maildir of a mailbox, unique-ids kept, in which DELE works",
+        ),
         lost=(
             "ACLs, quotas, subfolders and flags that IMAP keeps belong to the other programs of Cyrus and stay there",
         ),
