@@ -47,6 +47,7 @@ def words() -> ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     asked = words().parse_args(argv)
+    os.umask(0o022)
     if not os.path.isdir(asked.root):
         raise ConfigurationError(f"--root {asked.root}: is not a folder")
     asked.root = os.path.abspath(asked.root)

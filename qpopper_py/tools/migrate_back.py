@@ -26,7 +26,7 @@ from qpopper_py.tools.convert_text import split
 from qpopper_py.tools.mailauth_text import output
 from qpopper_py.tools.migrate_find import text_of
 from qpopper_py.tools.migrate_programs import Program
-from qpopper_py.tools.migrate_state import DELAYS, tell
+from qpopper_py.tools.migrate_state import DELAYS, make_state, tell
 from qpopper_py.tools.owner import account_of, as_user, say
 
 WAS = "# was started by "  # begins lines of a pop3d.toml that migrate --from made
@@ -44,6 +44,8 @@ class MovingBack:
         self.mine += [word for one in asked.set for word in ("--set", one)]
 
     def run(self) -> int:
+        if not self.asked.dry_run:
+            make_state(self.settings)
         print("mailboxes:")
         done = [self.recover(), *(self.user(user) for user in users(self.settings))]
         print("databases:")

@@ -24,6 +24,12 @@ def tell(what: object) -> None:
         print(f"  {line}")
 
 
+def make_state(settings: Settings) -> None:
+    """The folder that the server makes at its first session."""
+    if settings.state_dir:
+        os.makedirs(settings.state_dir, 0o755, exist_ok=True)
+
+
 def apop(asked: Namespace, program: Program, settings: Settings) -> bool:
     """Its APOP secrets into our database."""
     paths = [asked.apop] if asked.apop else [below(asked.root, path) for path in program.apop]
@@ -72,6 +78,8 @@ def delays(asked: Namespace, program: Program, settings: Settings, mine: "list[s
         tell(f"{found}: login delays are not taken over: each user's first login is let in at once")
         return True
     tell(f"login delays of {found}:")
+    if not asked.dry_run:
+        make_state(settings)
     row = [DELAYS, *mine, "--import", sniff.find(found), *(["--dry-run"] if asked.dry_run else [])]
     return command.main(row) == command.DONE
 

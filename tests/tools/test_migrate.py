@@ -15,6 +15,7 @@ from qpopper_py.tools import command, our_settings
 from qpopper_py.tools.migrate import without_config
 from qpopper_py.tools.migrate_find import starts
 from qpopper_py.tools.migrate_programs import PROGRAMS
+from qpopper_py.tools.migrate_state import DELAYS
 
 POPA3D = ("popa3d", "in.popa3d")
 
@@ -304,3 +305,35 @@ def test_apop_secrets_go_back_to_popauth_through_gdbm_load(old, new, tmp_path, c
 
 
 EXPECTED = {b"alice\0": b"alices secret", b"bob\0": b"bobs secret"}
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Login delays
+
+PRESENT = any(name == DELAYS for name, _, _ in command.TASKS)
+
+
+def test_login_delays_are_taken_over_or_it_is_said_that_they_are_not(old, new, capsys):
+    stat_file = put(old, "var/run/pop3-login", "alice:1700000000\n")
+    before = snapshot(old)
+    state = ["--set", f"state_dir={new[0]}/state"]
+    assert moved(old, new, *state, "--dry-run", program="mailutils" if PRESENT else "tru64") == command.DONE
+    assert not (new[0] / "state").exists()
+    assert moved(old, new, *state, "--delays", str(stat_file)) == command.DONE
+    assert snapshot(old) == before
+    told = capsys.readouterr().out
+    assert str(stat_file) in told
+    assert ("1 of 1 users" in told) is PRESENT
+    assert ("are not taken over" in told) is not PRESENT
+
+
+@pytest.mark.skipif(not PRESENT, reason="this version keeps no login delays")
+def test_login_delays_go_back_as_what_gdbm_load_reads(old, new, tmp_path, capsys):
+    put(old, "var/run/pop3-login", "alice:1700000000\n")
+    state = ["--set", f"state_dir={new[0]}/state"]
+    assert moved(old, new, *state, "--delays", str(old / "var/run/pop3-login")) == command.DONE
+    words = ["--config", str(new[0] / "pop3d.toml"), "--delays", str(tmp_path / "delays")]
+    assert command.main(["migrate", "--back", "mailutils", *words]) == command.DONE
+    kind, pairs = sniff.read(str(tmp_path / "delays"))
+    assert (kind, pairs) == ("output of gdbm_dump", [(b"alice", b"1700000000")])
+    capsys.readouterr()
