@@ -11,18 +11,23 @@ from qpopper_py.personality.commandline import OURS, Invocation
 
 
 def read(words: Sequence[str]) -> Invocation:
-    """What ``words``, ``--config`` and ``--set`` with their values, and the file amount to.  ConfigurationError."""
+    """What ``words``, ``--config`` and ``--set`` with their values, and the file amount to.  ConfigurationError.
+
+    ``--personality NAME`` before them is stronger than the file.
+    """
     # Like --check-config this is asked by a person, who means the file and not what is remembered of it.
-    plain = ["--check-config", *words]
+    _, name, rest = commandline.chosen(words, {}, "")
+    plain = ["--check-config", *rest]
     euid = os.geteuid()
-    _, values = commandline.file_values(commandline.glimpse(plain, OURS), os.environ, euid)
-    if "personality" not in values:
-        return commandline.read(plain, without_service(), euid=euid)
-    name = str(values["personality"][0])
+    if not name:
+        _, values = commandline.file_values(commandline.glimpse(plain, OURS), os.environ, euid)
+        if "personality" not in values:
+            return commandline.read(plain, without_service(), euid=euid)
+        name = str(values["personality"][0])
     spelt = {row.long: row.spelt for row in OURS}
     for row in commandline.ours(commandline.named(name, "personality")):
         spelt[row.long.removeprefix(commandline.PREFIX)] = row.spelt
-    line, rest = [f"--personality={name}"], list(plain)
+    line, rest = [f"--personality={name}"], plain
     while rest:
         option, equals, value = rest.pop(0).partition("=")
         line.append(spelt[option.removeprefix("--")] + equals + value)

@@ -14,14 +14,14 @@ from qpopper_py.libraries import LIBRARIES
 
 TREE = Path(__file__).resolve().parent.parent.parent
 PLACES = {"pop3d": "sbin", "mailauth": "bin", "qpopper-py": "sbin"}
-# Beside pop3d, each a link to it: names that choose a personality (personality/commandline.py, NAMES).
-LINKS = ("cyrus-pop3d", "mailutils-pop3d", "popa3d", "popper", "tru64-pop3d")
 PREAMBLE = """\
 import os, sys
 here = os.path.realpath({library!r} + "/current")  # once: a switch must not mix versions in a running session
 sys.path.insert(0, here)
 sys.path.append(here + "/vendor")
 """
+# Beside pop3d, each a link to it: names that choose a personality (personality/commandline.py, NAMES).
+LINKS = ("cyrus-pop3d", "mailutils-pop3d", "popa3d", "popper", "tru64-pop3d")
 
 
 def launcher(script: Path, place: Installation, python: str) -> bytes:

@@ -261,6 +261,50 @@ def test_every_program_that_is_served_moves_in_by_its_usual_line(name, tmp_path,
     assert our_settings.read(["--config", str(new[0] / "pop3d.toml")]).personality.name == name
 
 
+# program: its files, and what they make of settings by its manual
+SAMPLES = {
+    "tru64": ({"etc/inetd.conf": INETD.format("/usr/sbin/pop3d pop3d -sT30")}, {"timeout": 30, "statistics": True}),
+    "popa3d": ({"etc/default/popa3d": "# see popa3d(8)\nRUN_STANDALONE=yes\n"}, {"inetd": False}),
+    "mailutils": (
+        {
+            "etc/inetd.conf": INETD.format("/usr/sbin/tcpd /usr/sbin/pop3d --inetd"),
+            "etc/mailutils.conf": '# global\nmailbox {\n  mail-spool "/srv/mail";\n};\ntimeout 700;\n',
+        },
+        {"timeout": 700, "spool": "/srv/mail"},
+    ),
+    "cyrus": (
+        {
+            "etc/cyrus.conf": 'SERVICES {\n\tpop3\t\tcmd="pop3d -U 30" listen="pop3" prefork=0 maxchild=50\n}\n',
+            "etc/imapd.conf": "configdirectory: /var/lib/cyrus\npartition-default: /srv/cyrus\npoptimeout: 20\n",
+        },
+        {"timeout": 1200},
+    ),
+    "qpopper": (
+        {
+            "etc/xinetd.d/pop3": XINETD.format("/usr/sbin/popper", "-s -f /etc/qpopper.config", "no"),
+            "etc/qpopper.config": "set timeout = 45\nset spool-dir = '/srv/mail'\n",
+        },
+        {"timeout": 45, "spool": "/srv/mail", "statistics": True},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", commandline.SERVED)
+def test_what_the_old_files_say_is_what_ours_say(name, tmp_path, new, capsys):
+    files, expected = SAMPLES[name]
+    root = tmp_path / "old"
+    for path, text in files.items():
+        put(root, path, text)
+    before = snapshot(root)
+    assert moved(root, new, program=name) == command.DONE
+    assert snapshot(root) == before
+    invocation = our_settings.read(["--config", str(new[0] / "pop3d.toml")])
+    for key, value in expected.items():
+        assert getattr(invocation if key == "inetd" else invocation.settings, key) == value
+    told = capsys.readouterr().out
+    assert all(f"{root}/{path}" in told for path in files)
+
+
 def test_every_personality_can_move_in():
     choices = {row.personality for row in PROGRAMS.values()} - {""}
     assert set(commandline.SERVED) <= choices

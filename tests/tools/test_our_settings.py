@@ -21,6 +21,14 @@ def test_the_file_chooses_the_personality_and_the_words_stay_ours(name, tmp_path
     )
 
 
+@pytest.mark.parametrize("name", commandline.SERVED)
+def test_a_personality_before_them_is_stronger_than_the_file(name, tmp_path):
+    file = tmp_path / "pop3d.toml"
+    file.write_text('personality = "tru64"\ntimeout = 777\n')
+    settings = our_settings.read(["--personality", name, "--config", str(file), "--set", "spool=/mail"]).settings
+    assert (settings.personality, settings.timeout, settings.spool) == (name, 777, "/mail")
+
+
 def test_cyrus_master_chooses_nothing_for_a_tool(monkeypatch):
     monkeypatch.setenv("CYRUS_SERVICE", "pop3")
     assert our_settings.read(["--config", "none"]).settings.personality == "tru64"
