@@ -154,7 +154,7 @@ def _xinetd(path: str, number: int, row: "dict[str, list[str]]", names: "Collect
     words = args[at:]
     if at == 0 and "NAMEINARGS" in row.get("flags", []):
         words = args[1:]
-    active = row.get("disable", ["no"])[0] != "yes"
+    active = row.get("disable", [])[:1] != ["yes"]
     line = f"server = {' '.join(server)}" + (f"; server_args = {' '.join(args)}" if args else "")
     yield Start(path, number, "xinetd", (server + args)[at], words, line, active)
 

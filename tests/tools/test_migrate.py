@@ -3,9 +3,13 @@
 import os
 import shutil
 import subprocess
+import tempfile
 import tomllib
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qpopper_py.auth.authdb_edit import Editor
 from qpopper_py.errors import ConfigurationError
@@ -69,6 +73,7 @@ WAYS = {
         True,
     ),
     "xinetd, switched off": ("etc/xinetd.d/pop3", XINETD.format("/usr/sbin/popa3d", "", "yes"), [], 4, False),
+    "xinetd, disable of nothing": ("etc/xinetd.d/pop3", XINETD.format("/usr/sbin/popa3d", "", ""), [], 4, True),
     "xinetd, NAMEINARGS": (
         "etc/xinetd.d/pop3",
         "service pop3 {\nflags = REUSE NAMEINARGS\nserver = /usr/sbin/popa3d\nserver_args = pop -V\n}\n",
@@ -138,16 +143,59 @@ def test_a_line_that_cannot_be_made_sense_of_is_named(path, text, line, tmp_path
         starts(str(tmp_path), POPA3D)
 
 
+WORDS = (
+    "pop3 stream tcp nowait root tcpd /usr/sbin/popa3d popa3d -V # = += { } @ \\ \" ' server disable no ExecStart= é"
+)
+LINES = [
+    *(
+        "service pop3\n",
+        "{\n",
+        "}\n",
+        " disable =\n",
+        " server = /usr/sbin/popa3d\n",
+        " flags = NAMEINARGS\n",
+        "\r\n",
+        "\0\n",
+    ),
+    *(" server_args =\n", "ExecStart=@/usr/sbin/popa3d\n", 'pop cmd="popa3d" listen="pop3d"\n', "RUN_STANDALONE=yes\n"),
+]
+PIECES = st.sampled_from([*WORDS.split(" "), *LINES])
+PLACES = [
+    "inetd.conf",
+    "inetd.d/x",
+    "xinetd.conf",
+    "xinetd.d/x",
+    "systemd/system/x.service",
+    "cyrus.conf",
+    "default/popa3d",
+]
+
+
+@given(st.sampled_from(PLACES), st.lists(PIECES, max_size=30), st.sampled_from(["", " "]))
+@settings(deadline=None)
+def test_no_file_whatever_it_holds_gets_more_than_a_clear_error(place, pieces, between):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "etc", place)
+        path.parent.mkdir(parents=True)
+        path.write_text(between.join(pieces), encoding="utf-8", errors="surrogateescape")
+        try:
+            found = starts(folder, POPA3D)
+        except ConfigurationError as why:
+            assert f"{path} line " in str(why)  # noqa: PT017  # most files are no error
+        else:
+            assert all(start.program and start.number for start in found)
+
+
 @pytest.mark.parametrize(
-    ("given", "kept", "path"),
+    ("words", "kept", "path"),
     [
         (["-U", "30", "-C", "/a"], ["-U", "30"], "/a"),
         (["-C/a", "-s"], ["-s"], "/a"),
         (["-s"], ["-s"], ""),
     ],
 )
-def test_the_option_that_names_the_configuration_is_taken_out(given, kept, path):
-    assert without_config(given, "-C") == (kept, path)
+def test_the_option_that_names_the_configuration_is_taken_out(words, kept, path):
+    assert without_config(words, "-C") == (kept, path)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -186,9 +234,9 @@ def test_nothing_of_the_old_is_touched_and_all_of_it_is_here(old, new, capsys):
     assert snapshot(old) == before
     written = (new[0] / "pop3d.toml").read_text()
     assert tomllib.loads(written)["timeout"] == 300
-    settings = our_settings.read(["--config", str(new[0] / "pop3d.toml")]).settings
-    assert (settings.personality, settings.timeout, settings.statistics) == ("tru64", 300, True)
-    editor = Editor(settings.mailauth_database, settings.mailauth_key, "")
+    ours = our_settings.read(["--config", str(new[0] / "pop3d.toml")]).settings
+    assert (ours.personality, ours.timeout, ours.statistics) == ("tru64", 300, True)
+    editor = Editor(ours.mailauth_database, ours.mailauth_key, "")
     assert editor.entries() == [("alice", "APOP"), ("bob", "APOP")]
     assert [entry.secret for entry in editor.export("APOP", secrets=True)] == [b"alices secret", b"bobs secret"]
     told = capsys.readouterr().out
