@@ -1,11 +1,13 @@
 """Unique-ids written into the mail as X-UIDL: every message once, whatever cuts it off, and the same uids as before."""
 
+import contextlib
+import errno
 import os
 import re
 
 import pytest
 
-from qpopper_py.errors import MaildropTrouble
+from qpopper_py.errors import MaildropError, MaildropTrouble
 
 from .boxes import message, store
 from .torture.crash import Watch, killable
@@ -97,3 +99,22 @@ def test_cut_off_anywhere_no_message_is_lost_doubled_or_given_another_uid(tmp_pa
             assert kill > 10
             return
         kill += 1
+
+
+@pytest.mark.parametrize("times", [1, 1000], ids=["once", "from then on"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])
+def test_a_disk_that_fails_at_any_call_costs_no_message_and_no_uid(tmp_path, code, times):
+    """It is told, unless the call was one that can be done without; the next login finds all of the mail."""
+    number = 0
+    while True:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "box").write_bytes(MAIL)
+        before = seen(folder, uidl="dovecot")
+        with Watch(fail=(number, code, times)).standing() as watch, contextlib.suppress(MaildropError):
+            inscribed(folder, "mailutils3", uidl="dovecot")
+        assert seen(folder, uidl="dovecot") == before
+        if watch.count <= number:
+            assert number > 10
+            return
+        number += 1
