@@ -104,7 +104,6 @@ def inscribe(
             raise MaildropTrouble(f"{path}: its X-UIDL fields are longer than the unique-ids; nothing was changed")
         disk.sync_folder(state)
         Replacing(path, fd, temp, drop, redo, between).start()
-        disk.unlink(temp)
     except OSError as why:
         raise MaildropTrouble(
             f"{path}: {said(why)} while unique-ids were written into it; nothing was changed"
@@ -113,6 +112,10 @@ def inscribe(
         redo.close()
         if drop >= 0:
             os.close(drop)
+    try:
+        disk.unlink(temp)
+    except OSError:
+        pass  # it is empty, and the next is made over it
     return len(edits), left
 
 
