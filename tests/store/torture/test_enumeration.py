@@ -1,4 +1,4 @@
-"""An expunge, taking a temp drop and writing unique-ids, stopped at every call; recovery too; and every call failing."""
+"""An expunge, taking a temp drop, writing unique-ids: stopped at every call; recovery too; and every call failing."""
 
 from __future__ import annotations
 
