@@ -26,7 +26,7 @@ def files(pattern: str) -> list[str]:
 
 def data_files() -> list[tuple[str, list[str]]]:
     """Manual pages, the samples in their folders, and the texts, below ``share``."""
-    rows = {f"share/man/man{section}": files(f"man/*.{section}") for section in "158"}
+    rows = {f"share/man/man{section}": files(f"man/*.{section}") for section in "1578"}
     rows[f"share/doc/{NAME}"] = files("*.md") + files("LICENSE")
     for sample in files("etc/**/*"):
         rows.setdefault(f"share/{NAME}/{Path(sample).parent.as_posix()}", []).append(sample)

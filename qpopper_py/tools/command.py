@@ -11,8 +11,8 @@ from importlib import import_module
 
 from qpopper_py import __version__
 from qpopper_py.errors import ConfigurationError, QpopperError
-from qpopper_py.personality import commandline
 from qpopper_py.settings import Settings
+from qpopper_py.tools import our_settings
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -20,6 +20,7 @@ DONE, FAILED, USAGE = 0, 1, 2
 TASKS = (
     ("convert", "convert", "an mbox into a Maildir, or back; unique-ids, flags and order are kept"),
     ("import-uids", "import_uids", "the unique-ids that another server gave to the messages of a mailbox"),
+    ("migrate", "migrate", "an old program's installation moved in here, or back"),
     ("recover", "recover", "the changes of mailboxes that a crash cut off are finished"),
     ("trace", "trace", "a trace file, by session, user or time"),
 )
@@ -84,13 +85,12 @@ def parser(task: str, what: str) -> ArgumentParser:
 
 def settings_of(asked: Namespace) -> Settings:
     """The server's settings, as the server reads them; ConfigurationError."""
-    # Like --check-config this is asked by a person, who means the file and not what is remembered of it.
-    arguments = ["--check-config"]
+    arguments: list[str] = []
     if asked.config is not None:
         arguments += ["--config", asked.config]
     for word in asked.set:
         arguments += ["--set", word]
-    return commandline.read(arguments, os.environ, euid=os.geteuid()).settings
+    return our_settings.read(arguments).settings
 
 
 if __name__ == "__main__":

@@ -15,9 +15,8 @@ from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.authdb_edit import Editor, create, upgrade_file
 from qpopper_py.auth.stamp import FORMAT, header
 from qpopper_py.errors import ConfigurationError, CredentialStoreError, QpopperError
-from qpopper_py.personality import commandline
 from qpopper_py.settings import Settings
-from qpopper_py.tools import mailauth_options, mailauth_text
+from qpopper_py.tools import mailauth_options, mailauth_text, our_settings
 from qpopper_py.tools.mailauth_convert import convert, some
 from qpopper_py.tools.mailauth_effect import what_works
 from qpopper_py.tools.mailauth_options import Request
@@ -55,10 +54,8 @@ def main(argv: "Sequence[str] | None" = None) -> int:
 
 def settings_of(request: Request) -> Settings:
     """The server's settings, as the server reads them."""
-    # Like --check-config this is asked by a person, who means the file and not what is remembered of it.
-    arguments = ["--check-config", *request.settings]
     try:
-        return commandline.read(arguments, os.environ, euid=os.geteuid()).settings
+        return our_settings.read(request.settings).settings
     except ConfigurationError as why:
         if os.geteuid() == 0:
             raise

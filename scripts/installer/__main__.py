@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent.parent))  # the tree that is installed
 
 from checks import check_interpreter, check_open_to_all  # noqa: E402
-from layout import NAME, Installation, Refusal, check_ours, contents, digest, make_folder, write  # noqa: E402
+from layout import NAME, Installation, Refusal, check_ours, contents, link_to, make_folder, mark, write  # noqa: E402
 from release import check_starts, compile_all, fill  # noqa: E402
 
 from qpopper_py import __version__  # noqa: E402
@@ -24,22 +24,37 @@ from qpopper_py.libraries import LIBRARIES  # noqa: E402
 
 def place_files(place: Installation, version: str) -> None:
     """Commands, manual pages and samples of a version below PREFIX; those of another version that it lacks go."""
-    wanted = contents(place.library / version)
     ours = place.installed()
+    wanted = {path: source for path, source in contents(place.library / version).items() if free(place, path, source)}
     during = {path: set(digests) for path, digests in ours.items()}
     for path, source in wanted.items():
-        during.setdefault(path, set()).add(digest(source))
+        during.setdefault(path, set()).add(mark(source))
         for folder in list(Path(path).parents)[:-1]:
             if not (place.root / folder).exists():
                 during.setdefault(str(folder), set())
     place.write_list(during)  # before the first file, so that an interrupted installation knows its own
     for path, source in wanted.items():
         make_folder((place.root / path).parent)
-        write(place.root / path, source.read_bytes(), stat.S_IMODE(source.stat().st_mode))
+        if source.is_symlink():
+            link_to(os.readlink(source), place.root / path)
+        else:
+            write(place.root / path, source.read_bytes(), stat.S_IMODE(source.stat().st_mode))
     gone = [path for path, digests in ours.items() if digests and path not in wanted]
     kept = remove(place, {path: ours[path] for path in gone})
-    after = {path: {digest(source)} for path, source in wanted.items()}
+    after = {path: {mark(source)} for path, source in wanted.items()}
     place.write_list({**{path: set() for path, digests in during.items() if not digests}, **kept, **after})
+
+
+def free(place: Installation, path: str, source: Path) -> bool:
+    """Whether this may be placed: a link gives way to the old program whose name it bears.
+
+    Files that are in the way of ours were refused before anything was changed.
+    """
+    there = place.root / path
+    if not source.is_symlink() or not os.path.lexists(there) or mark(there) in place.installed().get(path, ()):
+        return True
+    print(f"note: {there} was not installed by us: left alone; pop3d --personality chooses that program's manners")
+    return False
 
 
 def remove(place: Installation, ours: dict[str, set[str]]) -> dict[str, set[str]]:
@@ -47,7 +62,7 @@ def remove(place: Installation, ours: dict[str, set[str]]) -> dict[str, set[str]
     kept = {}
     for path, digests in ours.items():
         there = place.root / path
-        if there.is_file() and not there.is_symlink() and digest(there) in digests:
+        if mark(there) in digests:
             there.unlink()
         elif os.path.lexists(there):
             print(f"note: {there} was changed since we installed it: left alone")

@@ -3,7 +3,7 @@
 Below PREFIX/lib/qpopper_py lies a folder for each version: the package, third-party packages in ``vendor``, and in
 ``files`` what is placed below PREFIX.  ``current`` names the one that runs and is switched by one rename, ``previous``
 the one before.  A folder is never written again once it has been ``current``, so running sessions keep their files.
-``installed`` lists what was placed, with its SHA-256.
+``installed`` lists what was placed, with its SHA-256, or where a link leads (``link=pop3d``).
 """
 
 from __future__ import annotations
@@ -95,13 +95,14 @@ def contents(version: Path) -> dict[str, Path]:
 
 
 def check_ours(place: Installation, wanted: dict[str, Path]) -> None:
-    """Refuse before anything is changed if a file is in the way that is not as we left it."""
+    """Refuse before anything is changed if a file is in the way that is not as we left it.
+
+    Not for a link's sake: the programs whose names they bear may be installed there, and all works without them.
+    """
     ours = place.installed()
-    for path in wanted:
+    for path, source in wanted.items():
         there = place.root / path
-        if os.path.lexists(there) and not (
-            there.is_file() and not there.is_symlink() and digest(there) in ours.get(path, ())
-        ):
+        if not source.is_symlink() and os.path.lexists(there) and mark(there) not in ours.get(path, ()):
             whose = "was changed since we installed it" if path in ours else "was not installed by us"
             raise Refusal(f"{there} {whose}: move it away and run this again")
 
@@ -127,6 +128,21 @@ def write(path: Path, content: bytes, mode: int) -> None:
     new.write_bytes(content)
     own(new, mode)
     new.rename(path)
+
+
+def link_to(target: str, path: Path) -> None:
+    """The link, in one step whatever was there."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.rename(path)
+
+
+def mark(path: Path) -> str:
+    """By what a file or a link is known again; empty for what is neither."""
+    if path.is_symlink():
+        return f"link={os.readlink(path)}"
+    return digest(path) if path.is_file() else ""
 
 
 def digest(path: Path) -> str:

@@ -20,6 +20,8 @@ here = os.path.realpath({library!r} + "/current")  # once: a switch must not mix
 sys.path.insert(0, here)
 sys.path.append(here + "/vendor")
 """
+# Beside pop3d, each a link to it: names that choose a personality (personality/commandline.py, NAMES).
+LINKS = ("cyrus-pop3d", "mailutils-pop3d", "popa3d", "popper", "tru64-pop3d")
 
 
 def launcher(script: Path, place: Installation, python: str) -> bytes:
@@ -41,7 +43,9 @@ def fill(stage: Path, place: Installation, python: str, offline: bool) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(launcher(TREE / "scripts" / command, place, python))
         target.chmod(0o755)
-    for page in sorted((TREE / "man").glob("*.[158]")):
+    for name in LINKS:
+        (files / PLACES["pop3d"] / name).symlink_to("pop3d")
+    for page in sorted((TREE / "man").glob("*.[1578]")):
         copy(page, files / f"share/man/man{page.suffix[1:]}" / page.name)
     for sample in sorted(path for path in (TREE / "etc").rglob("*") if path.is_file()):
         target = copy(sample, files / f"share/{NAME}" / sample.relative_to(TREE))

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from tests.harness import Message
 
 TREE = Path(__file__).resolve().parents[2]
+# The system's, or what tests/compare/fetch has unpacked.
+TCPDS = ("/usr/sbin/tcpd", os.environ.get("QPOPPER_TEST_OPPONENTS", "/nonexistent") + "/usr/sbin/tcpd")
 
 
 class User:
@@ -150,6 +152,16 @@ def openbsd_inetd(port: int, line: list[str], folder: Path) -> list[str]:
     return [named or require_program("inetd"), "-i", str(table)]
 
 
+def tcpd(port: int, line: list[str], folder: Path) -> list[str]:
+    """inetd with the TCP wrappers before the server, as Debian's popa3d was started: the path is argv[0] to them."""
+    found = next(filter(os.path.exists, TCPDS), "")
+    if not found:
+        pytest.skip(f"{' or '.join(TCPDS)} is not installed")
+    words = openbsd_inetd(port, line, folder)
+    (folder / "inetd.conf").write_text(f"127.0.0.1:{port} stream tcp nowait.1000 root {found} {' '.join(line)}\n")
+    return words
+
+
 def xinetd(port: int, line: list[str], folder: Path) -> list[str]:
     table = folder / "xinetd.conf"
     table.write_text(f"""service pop3-under-test
@@ -184,12 +196,21 @@ def systemd(port: int, line: list[str], folder: Path) -> list[str]:
 
 SUPERSERVERS = {
     "openbsd-inetd": openbsd_inetd,
+    "tcpd": tcpd,
     "xinetd": xinetd,
     "socat": socat_by(""),
     "socat-nofork": socat_by(",nofork"),
     "socat-pipes": socat_by(",pipes"),
     "systemd": systemd,
 }
+
+
+def systemd_once(port: int, line: list[str], folder: Path) -> list[str]:
+    """Accept=no: one service gets the listening socket, on descriptor 3, and keeps it."""
+    return [require_program("systemd-socket-activate"), "--listen", f"127.0.0.1:{port}", *line]
+
+
+LASTING = {"systemd-once": systemd_once}  # their service does not end with the session
 
 
 class House:
@@ -216,13 +237,17 @@ class House:
 
     @contextlib.contextmanager
     def serving(
-        self, superserver: str = "socat-nofork", options: tuple[str, ...] = (), program: Path | None = None
+        self,
+        superserver: str = "socat-nofork",
+        options: tuple[str, ...] = (),
+        program: Path | None = None,
+        config: str = "--config",
     ) -> Iterator[Serving]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        line = [str(program or self.pop3d), "--config", str(self.config), *options]
-        words = SUPERSERVERS[superserver](port, line, self.folder)
+        line = [str(program or self.pop3d), config, str(self.config), *options]
+        words = {**SUPERSERVERS, **LASTING}[superserver](port, line, self.folder)
         # No PYTHONPATH: what is tested is the installation.
         clean = {key: value for key, value in environment().items() if key != "PYTHONPATH"}
         with started(*self.log.prefix, *words, env=clean, cwd="/") as process:

@@ -51,7 +51,7 @@ def test_the_wheel_holds_every_module_command_page_and_sample(tree: Path, tmp_pa
     data = f"qpopper_py-{__version__}.data"
     wanted = {str(path.relative_to(tree)) for path in (tree / "qpopper_py").rglob("*.py")}
     wanted |= {f"{data}/scripts/{name}" for name in ("pop3d", "mailauth", "qpopper-py")}
-    for page in (tree / "man").glob("*.[158]"):
+    for page in (tree / "man").glob("*.[1578]"):
         wanted.add(f"{data}/data/share/man/man{page.suffix[1:]}/{page.name}")
     for sample in (tree / "etc").rglob("*"):
         if sample.is_file():

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from qpopper_py.personality.commandline import NAMES
+from qpopper_py.settings import Settings
 from tests.harness import PASSWORD, Dialogue, Server, digest
 from tests.packaging.making import call, other_pythons
 
@@ -71,7 +73,7 @@ class TestInstall:
         make(tree, "install")
         assert "qpopper_py" in version_of(make)
         assert call(make.prefix / "bin/mailauth", "--help")
-        for page in (tree / "man").glob("*.[158]"):
+        for page in (tree / "man").glob("*.[1578]"):
             placed = make.prefix / f"share/man/man{page.suffix[1:]}" / page.name
             assert placed.read_bytes() == page.read_bytes()
         samples = [path for path in (tree / "etc").rglob("*") if path.is_file()]
@@ -329,6 +331,42 @@ class TestUninstall:
         assert "nothing of ours" in make(tree, "uninstall", fails=True).stderr
 
 
+class TestLinks:
+    """Beside pop3d, links whose names choose a personality."""
+
+    def links(self, make: Maker) -> dict[str, str]:
+        return {path.name: os.readlink(path) for path in (make.prefix / "sbin").iterdir() if path.is_symlink()}
+
+    def test_every_personality_has_a_link_to_pop3d_by_a_name_that_chooses_it(self, make: Maker, tree: Path) -> None:
+        make(tree, "install")
+        links = self.links(make)
+        assert set(links.values()) == {"pop3d"}
+        assert {NAMES[name] for name in links} == set(Settings.__dict__["personality"].choices)
+
+    def test_an_old_program_of_that_name_is_left_where_it_is(self, make: Maker, tree: Path) -> None:
+        old = make.prefix / "sbin/popa3d"
+        old.parent.mkdir(parents=True)
+        old.write_text("the old one\n")
+        told = make(tree, "install").stdout
+        assert f"{old} was not installed by us: left alone" in told
+        assert old.read_text() == "the old one\n"
+        make(tree, "uninstall")
+        assert [path for path in make.prefix.rglob("*") if not path.is_dir()] == [old]
+
+    def test_a_link_that_somebody_pointed_elsewhere_is_left_alone(self, make: Maker, tree: Path) -> None:
+        make(tree, "install")
+        link = make.prefix / "sbin/popper"
+        link.unlink()
+        link.symlink_to("/nonexistent/popper")
+        assert f"{link} was not installed by us" in make(tree, "install").stdout
+        make(tree, "uninstall")
+        assert os.readlink(link) == "/nonexistent/popper"
+
+    def test_a_link_starts_the_program(self, make: Maker, tree: Path) -> None:
+        make(tree, "install")
+        assert call(make.prefix / "sbin/tru64-pop3d", "--version").strip() == version_of(make)
+
+
 class TestLauncher:
     """A program that cannot start says so in the log, and never to a client."""
 
@@ -364,5 +402,6 @@ def test_the_hash_in_the_list_is_the_one_that_sha256sum_tells(make: Maker, tree:
     make(tree, "install")
     rows = [line.split(" ", 1) for line in (make.library / "installed").read_text().splitlines()[1:]]
     files = {path: told for told, path in rows if told != "folder"}
+    assert files.pop("sbin/tru64-pop3d") == "link=pop3d"
     assert files["sbin/pop3d"] == hashlib.sha256((make.prefix / "sbin/pop3d").read_bytes()).hexdigest()
     assert all((make.prefix / path).is_file() for path in files)

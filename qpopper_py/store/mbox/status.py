@@ -44,13 +44,14 @@ def edits(
         start, text = layout.starts[row], layout.texts[row] - layout.starts[row]
         end_of_line = b"\r\n" if head.endswith(b"\r\n") else b"\n"
         if uid is not None:
-            made += _x_uidl(head, start, text, uid(row), scheme, end_of_line)
+            made += x_uidl(head, start, text, uid(row), scheme, end_of_line)
         if row in seen:
             made += _status(head, start, text, end_of_line)
     return made
 
 
-def _x_uidl(head: bytes, start: int, text: int, value: str, scheme: str, end_of_line: bytes) -> "list[Edit]":
+def x_uidl(head: bytes, start: int, text: int, value: str, scheme: str, end_of_line: bytes) -> "list[Edit]":
+    """The edit that makes ``scheme`` read ``value`` in this header; none if it does, or would not."""
     line = b"X-UIDL: " + value.encode("ascii") + end_of_line
     at, stop = field_at(head, text, b"x-uidl:") or (text, text)
     of_header = SCHEMES[scheme].of_header

@@ -150,6 +150,36 @@ class Mbox(Remembering):
             at += len(data)
             yield data
 
+    def inscribe(self, scheme: str) -> "tuple[int, int]":
+        """Write each message's uid into it as X-UIDL, as far as ``scheme`` reads it back; for tools.
+
+        (Of how many it was written, of how many it could not be.)
+        """
+        from qpopper_py.store.mbox.inscribe import inscribe, keep
+
+        if not self._entries:
+            return 0, 0
+        keep(self, Overrides(self.state, self.report).load())
+        uids, (snapshot, first) = self.uids(), self._row(0)
+        with open(open_mailbox(self.path, self.owner, os.O_RDWR), "rb+", buffering=0) as file:
+            settled(file.fileno())
+            with self.lock.held(file.fileno(), exclusive=True) as lock:
+                snapshot.confirm(file.fileno(), list(range(len(snapshot.layout))))
+                values = {first + index: uid for index, uid in enumerate(uids)}
+                done = inscribe(
+                    file.fileno(),
+                    self.path,
+                    self.state,
+                    snapshot.layout,
+                    values,
+                    scheme,
+                    self._upkeep.redo,
+                    lock.refresh,
+                )
+        self._index.distrust()
+        self._gone = frozenset(range(len(uids)))
+        return done
+
     def read(self, index: int) -> "Iterator[bytes]":
         """As the interface says; the message is checked before this returns, its pieces as they are asked for."""
         snapshot, row = self._row(index)

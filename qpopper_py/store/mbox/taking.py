@@ -129,6 +129,9 @@ class Taking:
         except OSError as why:
             self._undo(why)
             raise
+        self._to_the_end()
+
+    def _to_the_end(self) -> None:
         try:
             self._front()
         except OSError as why:

@@ -1,4 +1,4 @@
-"""An expunge, and the taking of a temp drop, stopped at every call; recovery too; and every call failing."""
+"""An expunge, taking a temp drop, writing unique-ids: stopped at every call; recovery too; and every call failing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import pytest
 
 from qpopper_py.errors import MaildropTrouble
 from qpopper_py.store.mbox.compact import carry_out
+from qpopper_py.store.mbox.from_line import STRICT
+from qpopper_py.store.mbox.inscribe import inscribe
 from qpopper_py.store.mbox.plan import make
 from qpopper_py.store.mbox.recover import recover
 from qpopper_py.store.mbox.redo import Redo
+from qpopper_py.store.mbox.scan import scan
 from qpopper_py.store.mbox.taking import take
 from tests.store.boxes import message
 
@@ -171,6 +174,24 @@ class TempDrop(Case):
         assert not os.path.getsize(self.temp)
 
 
+class Inscribed(Case):
+    """Each message gets an X-UIDL field: the mailbox grows."""
+
+    def __init__(self, folder):
+        self.uids = {number: f"uid-{number}" for number in range(len(MAIL))}
+        after = b"".join(one.replace(b"\n", b"\nX-UIDL: uid-%d\n" % number, 1) for number, one in enumerate(MAIL))
+        super().__init__(folder, 65536, b"".join(MAIL), after)
+        self.ready(self.box)
+
+    def change(self):
+        fd = os.open(self.box, os.O_RDWR)
+        try:
+            layout = scan(fd, self.box, 0, os.fstat(fd).st_size, rule=STRICT)
+            inscribe(fd, self.box, self.state, layout, self.uids, "qpopper2", self.redo(), lambda: None)
+        finally:
+            os.close(fd)
+
+
 def mail_of(size, number=90):
     """A message of exactly that many octets, 80 at least."""
     head = message(number, b"")
@@ -197,6 +218,7 @@ CASES = {
     "a temp drop": (TempDrop, b"".join(MAIL[3:]), b"\n\n"),
     "a temp drop, an empty mailbox": (TempDrop, b"", b"\n\n"),
     "a temp drop that ends in mid-line": (TempDrop, MAIL[3], b""),
+    "unique-ids written in": (Inscribed,),
 }
 
 
