@@ -43,6 +43,8 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
     try:
         read = reader(argv)
         invocation = read()
+        if invocation.action != "serve":
+            return printed(invocation, stream)
         door = Doorstep(invocation, read)
         if not invocation.inetd:
             stream.close()
@@ -56,6 +58,16 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
 
     door.meet(stream, Listener(), None, lambda *greeted: house(door).serve(*greeted))
     return 0
+
+
+def printed(invocation: "Invocation", stream: "Stream") -> int:
+    """An old program's letter that asks for a text (-h, -V): to whoever typed it, and to no client."""
+    from qpopper_py.personality import report
+    from qpopper_py.privilege import SocketStream
+
+    if not isinstance(stream, SocketStream):
+        os.dup2(stream.descriptors()[-1], 1)
+    return report.answer(invocation)
 
 
 def house(door: Doorstep) -> "House":

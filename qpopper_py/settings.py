@@ -11,6 +11,7 @@ This module is on the path to the greeting: it imports nothing but errors and th
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.kinds import (
     WEEK,
+    AccessRules,
     Choice,
     Days,
     FileName,
@@ -98,6 +99,15 @@ class Settings:
         "timeout", 600, "how long to wait for a command (RFC 1939 asks for ten minutes at least)", 1, 86400
     )
     login_timeout = Seconds("login_timeout", 60, "how long a client may take to log in", 1)
+    login_delay = Seconds(
+        "login_delay", 0, "how long after the end of a session its user may not log in again; 0: not at all"
+    )
+    login_delay_announced = Seconds(
+        "login_delay_announced", 0, "what CAPA says of it (LOGIN-DELAY), enforced or not; 0: what login_delay is"
+    )
+    login_delay_import = Path(
+        "login_delay_import", "", "the old server's database of when sessions ended, for qpopper-py login-delays"
+    )
     transfer_timeout = Seconds("transfer_timeout", 120, "how long a client may accept nothing of a transfer", 1)
     statistics = Switch("statistics", False, "one Stats: record to the log for each session (-s)")
     debug = Switch("debug", False, "SO_DEBUG on the socket, and each command and reply to the log (-d)")
@@ -142,6 +152,9 @@ class Settings:
         "ignored",
         ["ignored", "deleted"],
         "what a mail reader's deletion mark (Status D, flag T) does: nothing; or what DELE does",
+    )
+    scan_lines = Switch(
+        "scan_lines", False, "LIST tells the number of lines behind the size, and CAPA says XLINES; reads all the mail"
     )
     read_only = Switch(
         "read_only", False, "nothing is deleted or written, in no maildrop and no record; DELE is refused"
@@ -333,6 +346,9 @@ class Settings:
     kerberos_timeout = Seconds("kerberos.timeout", 15, "how long the KDCs may take for an answer", 1, 120)
     kpop = Switch("kpop", False, "KPOP: clients show a Kerberos ticket before the greeting, as on port 1109")
 
+    access = AccessRules(
+        "access", (), "listening: who may connect, by the first rule that fits; none: whoever no rule denies"
+    )
     hosts_access = Choice("hosts_access", "off", ["off", "on"], "ask the tables of TCP wrappers before the greeting")
     hosts_access_daemon = Word("hosts_access_daemon", "pop3d", "the name by which these tables know the server")
     hosts_access_allow = Path("hosts_access_allow", "/etc/hosts.allow", "who is let in, hosts_access(5)")
@@ -393,6 +409,9 @@ class Settings:
 
     accounts_file = Path(
         "accounts.file", "", "accounts that are not system users, in the form of Dovecot's passwd-file"
+    )
+    accounts_domains = Path(
+        "accounts.domains", "", "a folder of such files, each named after a domain: user@domain is looked up there"
     )
     accounts_maildrop = Text(
         "accounts.maildrop", "", "maildrop of such an account: as maildrop, with %u user, %n name, %d domain, %h home"

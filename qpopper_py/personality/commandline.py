@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "/etc/pop3d.toml"
 PREFIX = "qp-"
-SERVED = ("tru64",)
+SERVED = ("tru64", "mailutils")
 # The base name of the program, or of a link on the way to it -> the personality; pop3d and in.pop3d say nothing.
 NAMES = {
     "tru64-pop3d": "tru64",
@@ -68,18 +68,22 @@ OURS = (
     Option("help", "", "print this", action="help"),
 )
 CHOICE = Option("personality", "NAME", f"as the first word: the options and manners of NAME: {', '.join(SERVED)}")
-AT_ONCE = frozenset(("help", "version"))  # whatever else is asked for, and whatever the file says
+AT_ONCE = frozenset(
+    ("help", "version", "config-help", "show-config-options", "license")
+)  # whatever else is asked for, and whatever the file says
 
 
 class Invocation:
     """What the command line asks for.
 
-    ``action``: serve, check-config, dump-config, dump-config-all, demo, version or help.  ``origins``: where each
+    ``action``: serve, check-config, dump-config, dump-config-all, demo, version, help, or one that the personality
+    prints.  ``origins``: where each
     setting that is set came from, by dotted name.  ``inetd``: the one connection is on descriptor 0.
-    ``config``: the configuration file that was read, or empty.
+    ``config``: the configuration file that was read, or empty.  ``notes``: what --check-config is to say of the old
+    program's options and files, beside what is said of the settings.
     """
 
-    __slots__ = ("action", "config", "inetd", "origins", "personality", "settings")
+    __slots__ = ("action", "config", "inetd", "notes", "origins", "personality", "settings")
 
     def __init__(
         self, action: str, settings: Settings, personality: "Personality", inetd: bool = False, config: str = ""
@@ -90,6 +94,7 @@ class Invocation:
         self.personality = personality
         self.inetd = inetd
         self.config = config
+        self.notes: list[str] = []
 
 
 def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, called: str = "") -> Invocation:
@@ -119,7 +124,9 @@ def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, call
         layers += personality.configured(line)
     settings = Settings([*layers, *said, *line.layers])
     inetd = line.action != "demo" and (line.inetd or not settings.listen)
-    return Invocation(line.action, settings, personality, inetd, path)
+    invocation = Invocation(line.action, settings, personality, inetd, path)
+    invocation.notes = line.notes
+    return invocation
 
 
 def chosen(argv: "Sequence[str]", environ: "Mapping[str, str]", called: str) -> "tuple[str, str, Sequence[str]]":
@@ -231,6 +238,7 @@ class Line:
         self.inetd = False
         self.layers: list[Layer] = []
         self.listen: list[str] = []
+        self.notes: list[str] = []
         rows = personality.OPTIONS + ours(personality)
         self.given, self.operands = options.parse(argv, rows, explainer(rows, personality.name), personality.RULES)
         if any(one.option.action in AT_ONCE for one in self.given):

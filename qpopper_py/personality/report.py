@@ -31,6 +31,8 @@ def answer(invocation: "Invocation") -> int:
         findings = list(check.findings(invocation, os.geteuid()))
         status = int(any(finding.wrong for finding in findings))
         text = "".join(f"{finding}\n" for finding in findings) + verdict(invocation, status)
+    elif invocation.action in (prints := getattr(invocation.personality, "PRINTS", {})):
+        text = prints[invocation.action]()
     else:
         text = dump(invocation, everything=invocation.action == "dump-config-all")
     sys.stdout.write(text)

@@ -59,5 +59,6 @@ TEXTS = {
     "needs_tls": "You must use TLS/SSL or stronger authentication such as APOP to connect to this server",
     "needs_stronger": "You must use stronger authentication such as APOP to connect to this server",
     "xmit_too_large": "Message too large: {limit} octets at most.",
+    "login_delay": "Logins follow each other too quickly; try again in a few minutes.",
 }
 DIALECT = Dialect(TEXTS)

@@ -62,6 +62,7 @@ TEXTS = {
     "needs_tls": "",
     "needs_stronger": "",
     "xmit_too_large": "limit",
+    "login_delay": "",
 }
 
 
@@ -71,9 +72,13 @@ class Dialect:
     ``texts``: a template (str.format) for each name of TEXTS.  ``withheld``: verbs that the original had not, refused
     unless ``commands = all``.  ``states``: verbs that it took in some of their states only (those of
     :mod:`~qpopper_py.session.table`).  ``codes``: whether it had the response codes of RFC 2449.
+    ``gap``: what stands between the greeting and its stamp.  ``capa``: first words of CAPA's lines, in its order;
+    others follow.  ``refusals``: by state, what it answered to a verb that it did not take there, in the place of
+    ``wrong_state`` and ``unknown``; ``*`` stands for the others.  ``forgets_user``: such a verb between USER and PASS
+    takes USER back.  ``dele_again``: DELE of a message that is marked already is granted.
     """
 
-    __slots__ = ("codes", "states", "texts", "withheld")
+    __slots__ = ("capa", "codes", "dele_again", "forgets_user", "gap", "refusals", "states", "texts", "withheld")
 
     def __init__(
         self,
@@ -81,11 +86,21 @@ class Dialect:
         withheld: "frozenset[str]" = frozenset(),
         states: "Mapping[str, tuple[str, ...]] | None" = None,
         codes: bool = True,
+        capa: "tuple[str, ...]" = (),
+        gap: str = "  ",
+        refusals: "Mapping[str, Mapping[str, str]] | None" = None,
+        forgets_user: bool = False,
+        dele_again: bool = False,
     ) -> None:
         self.texts = texts
         self.withheld = withheld
         self.states = states or {}
         self.codes = codes
+        self.capa = capa
+        self.gap = gap
+        self.refusals = refusals or {}
+        self.forgets_user = forgets_user
+        self.dele_again = dele_again
 
     def say(self, what: str, **fields: "str | int") -> str:
         """The text ``what`` with its fields filled in; fields are never read as templates."""

@@ -41,9 +41,9 @@ def challenge(data: bytes) -> bytes:
 
 
 def greeting(dialect: "Dialect", facts: "Facts") -> bytes:
-    """The greeting, with the APOP stamp two blanks behind it if there is one (RFC 1939 section 7, as popper has it)."""
+    """The greeting, with the APOP stamp behind it if there is one (RFC 1939 section 7; popper has two blanks there)."""
     text = dialect.say("greeting", host=facts.host)
-    return status(True, f"{text}  {facts.stamp}" if facts.stamp else text)
+    return status(True, f"{text}{dialect.gap}{facts.stamp}" if facts.stamp else text)
 
 
 def listing(lines: "Iterable[str]") -> "tuple[bytes, ...]":

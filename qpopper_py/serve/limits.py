@@ -12,7 +12,8 @@ until they log in, nothing is recorded of them but refused logins and errors.
 
 import time
 
-from qpopper_py.events import Trouble
+from qpopper_py.events import Note, Trouble
+from qpopper_py.serve.access import Access
 from qpopper_py.serve.proxy import Senders
 from qpopper_py.serve.teller import CLIENT, GRANTED, LOGGED_IN, REFUSED
 
@@ -91,6 +92,7 @@ class Limits:
         self._emit = emit
         self._clock = clock
         self._senders = Senders(settings.proxy_networks)
+        self._access = Access(settings.access)
         self._entries: dict[int, Entry] = {}  # by the number of the session
         self._lingering: list[Entry] = []  # over, but they began less than min_delay ago
         self._counts: dict[tuple[str, bytes], int] = {}
@@ -106,11 +108,14 @@ class Limits:
         """Count by these settings from here on."""
         self._settings = settings
         self._senders = Senders(settings.proxy_networks)
+        self._access = Access(settings.access)
 
     def admit(self, address: str) -> bool:
         """Whether a connection from ``address`` may become a session; says in the log if not."""
         self._forget()
         settings = self._settings
+        if not self._senders.hold(address) and not self._admits(address):  # a proxy's client is asked for when known
+            return False
         if len(self) >= settings.limits_sessions:
             return self._refuse("", f"{address}: sessions limit reached: {settings.limits_sessions} (limits.sessions)")
         if 0 < settings.limits_unauthenticated <= self._unauthenticated:
@@ -169,11 +174,17 @@ class Limits:
             key = ("client", source_of(address))
         except (OSError, ValueError):
             return False
-        if not self._room(key, address):
+        if not self._admits(address) or not self._room(key, address):
             return False
         entry.keys.append(key)
         self._counts[key] = self._counts.get(key, 0) + 1
         return True
+
+    def _admits(self, address: str) -> bool:
+        """Whether access lets the address in; in the log if not, or if a rule says so."""
+        if self._access.admits(address, lambda what: self._emit(Note(None, what))):
+            return True
+        return self._refuse(f"access {address}", f"refused connect from {address} by access")
 
     def _key(self, address: str) -> "tuple[str, bytes]":
         return "proxy" if self._senders.hold(address) else "client", source_of(address)

@@ -16,8 +16,19 @@ def capa(session: "Session", words: "list[bytes]") -> Reply:
     """The same list before and after login, but for what depends on TLS: clients ask once, and again after STLS."""
     said = [row.capa for same_verb in session.rows.values() for row in same_verb]
     lines = [line for line in (capa if isinstance(capa, str) else capa(session) for capa in said) if line]
-    lines += [*ALWAYS, expire(session.settings), f"IMPLEMENTATION qpopper_py-{__version__}"]
+    lines += [*ALWAYS, *features(session.settings), f"IMPLEMENTATION qpopper_py-{__version__}"]
+    if order := session.dialect.capa:
+        lines.sort(key=lambda line: order.index(word) if (word := line.partition(" ")[0]) in order else len(order))
     return Reply(session.dialect.say("capa"), listing(lines))
+
+
+def features(settings: "Settings") -> "list[str]":
+    """What settings alone decide."""
+    delay = settings.login_delay_announced or settings.login_delay
+    lines = ["XLINES"] if settings.scan_lines else []
+    if delay:
+        lines.append(f"LOGIN-DELAY {delay}")  # RFC 2449 section 6.4
+    return [*lines, expire(settings)]
 
 
 def expire(settings: "Settings") -> str:

@@ -241,10 +241,18 @@ class Session:
             if row and row.named and self.settings.log_unknown_names == "hidden":
                 self.heard = bare(self.heard)
             if row is None:
-                what = "wrong_state" if request.verb in self.rows else "unknown"
-                self._err(Refused(self.dialect.say(what, verb=request.verb)))
+                self._err(self._no_command(request))
             else:
                 self._obey(row, request)
+
+    def _no_command(self, request: Request) -> Refused:
+        """What is said of a verb that has no row in this state."""
+        refusals = self.dialect.refusals.get(self.state, {})
+        text = refusals.get(request.verb) or refusals.get("*")
+        if self.dialect.forgets_user and self.state == table.USER_GIVEN:
+            self._move(table.AUTHORIZATION)
+        what = "wrong_state" if request.verb in self.rows else "unknown"
+        return Refused(text or self.dialect.say(what, verb=request.verb))
 
     def _too_long(self) -> None:
         self.heard = "?"

@@ -24,10 +24,18 @@ def list_(session: "Session", words: "list[bytes]") -> Reply:
     drop = session.maildrop
     if words:
         index = drop.open(words[0])
-        return Reply(session.dialect.say("list_one", number=index + 1, octets=drop.sizes[index]))
+        text = session.dialect.say("list_one", number=index + 1, octets=drop.sizes[index])
+        return Reply(text + _lines(session, index))
     sizes = drop.sizes
-    lines = [f"{index + 1} {sizes[index]}" for index in drop.unmarked()]
+    lines = [f"{index + 1} {sizes[index]}{_lines(session, index)}" for index in drop.unmarked()]
     return Reply(session.dialect.say("list", count=drop.count, octets=drop.left_octets), listing(lines))
+
+
+def _lines(session: "Session", index: int) -> str:
+    """With scan_lines, a blank and how many lines the message has: only reading it tells."""
+    if not session.settings.scan_lines:
+        return ""
+    return f" {sum(piece.count(10) for piece in session.maildrop.store.read(index))}"
 
 
 def retr(session: "Session", words: "list[bytes]") -> Reply:
@@ -64,9 +72,10 @@ def dele(session: "Session", words: "list[bytes]") -> Reply:
     if session.settings.read_only:
         raise Refused(session.dialect.say("read_only"), "SYS/PERM")
     index = drop.find(words[0])
-    if index in drop.marked:
+    if index not in drop.marked:
+        drop.dele(index)
+    elif not session.dialect.dele_again:
         raise Refused(session.dialect.say("already_deleted", number=index + 1))
-    drop.dele(index)
     return Reply(session.dialect.say("dele", number=index + 1))
 
 
