@@ -68,6 +68,12 @@ class MaildropBusy(MaildropError):
     code = "IN-USE"
 
 
+class LoginTooEarly(MaildropError):
+    """The user's last session ended less than login_delay ago (RFC 2449 section 8.1.1)."""
+
+    code = "LOGIN-DELAY"
+
+
 class MaildropUnusable(MaildropError):
     """What lies there is not a maildrop of this user; only a person can mend it."""
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qpopper_py.facts import Facts
     from qpopper_py.kinds.listeners import Listener
     from qpopper_py.privilege import Stream
+    from qpopper_py.serve.delays import Delays, Ending
     from qpopper_py.serve.messenger import Messenger
     from qpopper_py.serve.packing import Fields
     from qpopper_py.serve.roles import KeptDotlock
@@ -30,6 +31,7 @@ class House(Doorstep):
     gate: "Gate"
     taps: "list[Tap]"
     securing: "Securing | None" = None
+    _delays: "Delays | None" = None
 
     def __init__(self, door: Doorstep) -> None:
         self.__dict__.update(vars(door))
@@ -111,6 +113,7 @@ class House(Doorstep):
     def adopt(self, settings: "Settings") -> None:
         """Go by ``settings`` from here on: log and trace are opened anew, and who forks has a new gate made."""
         self.settings = settings
+        self._delays = None
         self.reopen_log()
         for descriptor in self.descriptors():
             os.close(descriptor)
@@ -254,7 +257,9 @@ class House(Doorstep):
                     teller.logged_in()
                 facts.quiet = False
                 state = state_folder(self.state_of(account), account, facts, self.emit)
-                self.enter(session, account, facts, state, None)
+                delays, user = self.delays(), account.user
+                ending = delays.left(user), lambda: delays.ended(user)
+                self.enter(session, account, facts, state, None, ending)
         return stream
 
     def authorize(
@@ -320,6 +325,7 @@ class House(Doorstep):
         fields: "Fields",
         state: str,
         dotlock: "KeptDotlock | None",
+        ended: "Callable[[], None]",
     ) -> None:
         """In a mail process: the TRANSACTION state of a session that was handed over, and what follows it."""
         from qpopper_py.serve.messenger import Messenger
@@ -332,7 +338,8 @@ class House(Doorstep):
                 session.resume(account, fields["mechanism"], fields["heard"], fields["failures"])
                 session.offered, session.utf8 = tuple(fields["offered"]), bool(fields["utf8"])
                 session.refused = fields["refused"]
-                self.enter(session, account, facts, state, dotlock)
+                ending = fields["early"], ended if self.settings.login_delay else None
+                self.enter(session, account, facts, state, dotlock, ending)
         finally:
             stream.close()
 
@@ -344,9 +351,16 @@ class House(Doorstep):
         return Session(self.settings, self.dialect, facts, wire, gate, self.emit, self.taps)
 
     def enter(
-        self, session: "Session", account: "Account", facts: "Facts", state: str, dotlock: "KeptDotlock | None"
+        self,
+        session: "Session",
+        account: "Account",
+        facts: "Facts",
+        state: str,
+        dotlock: "KeptDotlock | None",
+        ending: "Ending",
     ) -> None:
         """The TRANSACTION state, in a process that is the mail user.  ``state``: the user's private folder or empty."""
+        from qpopper_py.errors import LoginTooEarly
         from qpopper_py.serve.maildrops import open_maildrop
         from qpopper_py.serve.slots import Slot
         from qpopper_py.session.mailer import Mailer
@@ -358,9 +372,19 @@ class House(Doorstep):
             self.warn(what, facts)
 
         mailer = Mailer(settings, self.emit, facts, account.user, account.system, state)
+        early, session.farewell = ending
         with Slot(state, settings, warn) as full:
-            store = NoStore(full) if full else open_maildrop(account, facts.host, state, settings, warn, dotlock)
+            why = LoginTooEarly(f"{early} s too early (login_delay)") if early else full
+            store = NoStore(why) if why else open_maildrop(account, facts.host, state, settings, warn, dotlock)
             session.transact(store, mailer, state)
+
+    def delays(self) -> "Delays":
+        """When users may log in again; one object, for it says once what is wrong."""
+        if self._delays is None:
+            from qpopper_py.serve.delays import Delays
+
+            self._delays = Delays(self.settings, self.warn)
+        return self._delays
 
     def state_of(self, account: "Account") -> str:
         """Where the account's state may be kept, or empty."""

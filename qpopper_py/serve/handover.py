@@ -137,7 +137,7 @@ FORMS: "dict[int, tuple[tuple[str, int, int], ...]]" = {
     GRANTED: (("user", TEXT, NAME), WAIT),
     GRANT: (("number", NUMBER, BIG), ("groups", NUMBERS, 65535), *ACCOUNT),
     HANDOVER: (*TALKED, *TLS),
-    SESSION: (*TALKED, ("state", TEXT, PATH), *ACCOUNT, *FACTS, *LISTENER, *TLS),
+    SESSION: (*TALKED, ("early", NUMBER, ID), ("state", TEXT, PATH), *ACCOUNT, *FACTS, *LISTENER, *TLS),
     STARTTLS: (("number", NUMBER, BIG),),
     SECURED: (("number", NUMBER, BIG),),
     UNSECURED: (("why", TEXT, PATH),),

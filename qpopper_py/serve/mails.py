@@ -12,7 +12,16 @@ from qpopper_py.events import Trouble
 from qpopper_py.serve import handover
 from qpopper_py.serve.fronts import stream_of
 from qpopper_py.serve.packing import Forged
-from qpopper_py.serve.roles import DotlockKeeper, KeptDotlock, be_mail_user, lockable, reached, state_folder, where
+from qpopper_py.serve.roles import (
+    DotlockKeeper,
+    KeptDotlock,
+    be_mail_user,
+    lockable,
+    reached,
+    state_folder,
+    tell_end,
+    where,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
     from qpopper_py.facts import Facts
     from qpopper_py.privilege import Stream
     from qpopper_py.serve.children import Loop
+    from qpopper_py.serve.delays import Delays
     from qpopper_py.serve.packing import Fields
     from qpopper_py.settings import Settings
 
@@ -58,12 +68,19 @@ if TYPE_CHECKING:
             fields: Fields,
             state: str,
             dotlock: KeptDotlock | None,
+            ended: Callable[[], None],
         ) -> None:
-            """The TRANSACTION state, and what follows it."""
+            """The TRANSACTION state, and what follows it; ``ended``: it has."""
+
+        def delays(self) -> Delays:
+            """When users may log in again."""
 
 
 class Login:
-    """A session that was handed over: connection ``number`` is ``account``'s; ``fields`` of the HANDOVER."""
+    """A session that was handed over: connection ``number`` is ``account``'s.
+
+    ``fields`` are the HANDOVER's, and ``early``: seconds before the user may log in again.
+    """
 
     __slots__ = ("account", "facts", "fields", "groups", "number")
 
@@ -81,12 +98,13 @@ class Mail:
     ``owner``: uid, gid, groups, and the mailbox of which root may make the dotlock, or empty.
     """
 
-    __slots__ = ("channel", "facts", "last", "number", "owner", "served", "since")
+    __slots__ = ("channel", "facts", "last", "number", "owner", "served", "since", "user")
 
     def __init__(self, channel: "_socket.socket", owner: "Owner", login: Login) -> None:
         self.channel = channel
         self.owner = owner
         self.number = login.number
+        self.user = login.account.user
         self.facts = login.facts
         self.served = 0
         self.since = 0.0  # when it began to wait
@@ -130,6 +148,7 @@ class Mails:
         owner = account.uid, account.gid, tuple(login.groups), mailbox
         for mail in [one for one in self.busy if one.owner == owner]:
             self._heard(mail)  # a client may come again before its last session's process was heard
+        login.fields = {**login.fields, "early": self.house.delays().left(account.user)}
         for mail in [one for one in reversed(self.idle) if one.owner == owner]:
             self.idle.remove(mail)
             try:
@@ -153,7 +172,7 @@ class Mails:
         fields = {**login.fields, **handover.of_account(account), **handover.of_facts(facts)}
         fields["state"] = state_folder(self.house.state_of(account), account, facts, self.house.emit)
         handover.send(mail.channel, handover.SESSION, fields, descriptors, wait=False)
-        mail.number, mail.facts = login.number, facts
+        mail.number, mail.facts, mail.user = login.number, facts, account.user
         self.busy.add(mail)
 
     def _fork(self, login: Login, descriptors: "list[int]", owner: "Owner") -> None:
@@ -162,11 +181,10 @@ class Mails:
         helper, asker = handover.pair()
         mail = Mail(ours, owner, login)
         keep = [0, 1, 2, theirs.fileno(), asker.fileno(), *descriptors, *self.house.descriptors()]
-        dotlock = KeptDotlock(asker) if owner[-1] else None
         try:
             child = self.loop.fork(
                 f"mail process of {login.account.user}",
-                lambda: be_mail(theirs, self.house, login, descriptors, dotlock),
+                lambda: be_mail(theirs, self.house, login, descriptors, asker, bool(owner[-1])),
                 keep,
                 lambda status: self._ended(mail, status),
                 login.facts,
@@ -229,7 +247,10 @@ class Mails:
         def warn(what: str) -> None:
             self.house.emit(Trouble(mail.facts, what, "warning"))
 
-        locks = DotlockKeeper(channel, mail.owner[-1], Dotlocks(child), warn)
+        def ended() -> None:
+            self.house.delays().ended(mail.user)
+
+        locks = DotlockKeeper(channel, mail.owner[-1], Dotlocks(child), warn, ended)
 
         def asked() -> None:
             try:
@@ -248,15 +269,23 @@ def be_mail(
     house: "Postmaster",
     login: Login,
     descriptors: "list[int]",
-    dotlock: "KeptDotlock | None",
+    asker: "_socket.socket",
+    locks: bool,
 ) -> None:
-    """Become the mail's owner, and serve the session; then others, until the keeper brings no more."""
+    """Become the mail's owner, and serve the session; then others, until the keeper brings no more.
+
+    ``asker``: the channel to root's help, which makes the dotlock if ``locks``, and hears of each session's end.
+    """
     house.reopen_log()
+    dotlock = KeptDotlock(asker) if locks else None
     account, facts = login.account, login.facts
     stream = stream_of(descriptors)
 
+    def ended() -> None:
+        tell_end(asker)
+
     def work(state: str, lock: "KeptDotlock | None") -> None:
-        house.transact(stream, facts, account, login.fields, state, lock)
+        house.transact(stream, facts, account, login.fields, state, lock, ended)
 
     be_mail_user(account, login.groups, house.state_of(account), facts, house.emit, dotlock, work)
     number = login.number
@@ -269,6 +298,7 @@ def be_mail(
             _, fields, descriptors = said
             number, facts = fields["number"], handover.facts_from(fields)
             state = reached(fields["state"], facts, house.emit)
-            house.transact(stream_of(descriptors), facts, handover.account_from(fields), fields, state, dotlock)
+            again = handover.account_from(fields)
+            house.transact(stream_of(descriptors), facts, again, fields, state, dotlock, ended)
     except (BrokenPipeError, ConnectionResetError):
         return  # the keeper wants no more of it, or is gone

@@ -4,8 +4,8 @@ Started as root, the *mail process* becomes the user for good before it touches 
 never held a secret, makes and removes exactly one lock file while the mail process, which may not write the spool, asks
 for it.  Not root: one process does all, as itself.
 
-They share a sequenced-packet socket pair.  A request is one octet (C create, R refresh, U remove), and so is the
-answer: K done, B held by somebody else, E failed (the parent logs why).
+They share a sequenced-packet socket pair.  A request is one octet (C create, R refresh, U remove, E the session
+ended), and so is the answer: K done, B held by somebody else, E failed (the parent logs why).
 """
 
 import os
@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 
     Work = Callable[[str, "KeptDotlock | None"], None]
 
-CREATE, REFRESH, REMOVE = b"C", b"R", b"U"
+CREATE, REFRESH, REMOVE, ENDED = b"C", b"R", b"U", b"E"
+
+
+def tell_end(channel: "_socket.socket") -> None:
+    """In a mail process: the session ended; the keeper has noted it when this returns, before the user's next one."""
+    try:
+        channel.send(ENDED)
+        channel.recv(2)
+    except OSError:
+        pass  # it is gone, and nobody will ask
 
 
 class KeptDotlock:
@@ -60,16 +69,22 @@ class DotlockKeeper:
     """The root process's end.  The lock of ``mailbox`` is the only file it will ever touch for the mail process.
 
     ``mailbox`` lies where only root can replace a folder (:func:`~qpopper_py.store.paths.beyond_reach`); empty: no
-    lock at all.
+    lock at all.  ``ended``: notes that the user's session ended.
     """
 
     def __init__(
-        self, channel: "_socket.socket", mailbox: str, locks: "Dotlocks", warn: "Callable[[str], None]"
+        self,
+        channel: "_socket.socket",
+        mailbox: str,
+        locks: "Dotlocks",
+        warn: "Callable[[str], None]",
+        ended: "Callable[[], None] | None" = None,
     ) -> None:
         self.channel = channel
         self.mailbox = mailbox
         self.locks = locks
         self.warn = warn
+        self.ended = ended
         self.held = False
 
     def run(self) -> None:
@@ -93,6 +108,9 @@ class DotlockKeeper:
 
     def answer(self, request: bytes) -> bytes:
         try:
+            if request == ENDED and self.ended:
+                self.ended()
+                return b"K"
             if request == CREATE and self.mailbox and not self.held:
                 self.held = self.locks.create(self.mailbox)
                 return b"K" if self.held else b"B"

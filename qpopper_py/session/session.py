@@ -12,6 +12,7 @@ import time
 from qpopper_py import events
 from qpopper_py.errors import (
     ConnectionOver,
+    LoginTooEarly,
     MaildropBusy,
     MaildropChanged,
     MaildropError,
@@ -70,6 +71,8 @@ class Session:
     maildrop: Maildrop  # in the TRANSACTION state
     mailer: "Mailer"  # likewise
     update: Update  # likewise
+    # Called once, when a session that had a maildrop ends: before QUIT is answered, or when the connection broke off.
+    farewell: "Callable[[], None] | None" = None
     # Makes TLS ready on the wire's stream (raises TlsUnavailable); what it returns does the handshake, notes it in the
     # facts, and returns the stream to go on with.  None: there is no TLS.
     starttls: "Callable[[Stream, Facts], Callable[[], Stream]] | None" = None
@@ -156,7 +159,14 @@ class Session:
                     self.update.on_abort(self.maildrop)
         finally:
             store.close()
+            self.ended()
         self.close()
+
+    def ended(self) -> None:
+        """The maildrop is closed; whoever logs in again finds this noted."""
+        farewell, self.farewell = self.farewell, None
+        if farewell:
+            farewell()
 
     def close(self) -> None:
         """Send what is still to be sent and say that the session is over."""
@@ -181,6 +191,7 @@ class Session:
             self.maildrop = Maildrop(store, self.dialect, self.settings.last, heed_marks)
         except MaildropError as why:
             self.closing.how = "refused"
+            self.farewell = None
             self.report(why)
             try:
                 self._err(self._refusal(why))
@@ -302,6 +313,8 @@ class Session:
         """What the client hears of trouble with the maildrop; the log hears more."""
         if isinstance(why, MaildropBusy):
             what = "busy"
+        elif isinstance(why, LoginTooEarly):
+            what = "login_delay"
         elif isinstance(why, MaildropUnusable):
             what = "unusable"
         elif isinstance(why, MaildropChanged):
@@ -314,7 +327,7 @@ class Session:
         self.emit(events.Trouble(self.facts, what, "warning"))
 
     def report(self, why: MaildropError) -> None:
-        level = "warning" if isinstance(why, MaildropBusy) else "error"
+        level = "warning" if isinstance(why, (MaildropBusy, LoginTooEarly)) else "error"
         user = self.account.user if self.account else self.user
         self.emit(events.Trouble(self.facts, f"maildrop of {user}: {why}", level))
 

@@ -117,4 +117,5 @@ def quit_(session: "Session", words: "list[bytes]") -> Reply:
         raise Refused(session.dialect.say("update_failed"), why.code) from None
     finally:
         session.maildrop.store.close()  # whoever hears the answer may log in again at once
+        session.ended()
     return Reply(session.dialect.say("signing_off", host=session.host))
