@@ -495,7 +495,7 @@ class Settings:
 
     def _agree(self) -> None:
         """Raises ConfigurationError for settings that are right one by one and wrong together."""
-        if "accounts" in self.auth_sources and not self.accounts_file:
+        if "accounts" in self.auth_sources and not self.virtual_users:
             self._at_odds("auth.sources", "auth.sources names accounts, but accounts.file is empty; set it to the file")
         if (self.kpop or any(one.kpop for one in self.listen)) and "kerberos" not in self.auth_sources:
             self._at_odds("kpop", "kpop is true, but auth.sources does not name kerberos, which judges tickets; add it")
@@ -524,6 +524,11 @@ class Settings:
             self._at_odds(
                 "delete_expired", "delete_expired is true, but nothing expires; set expire to a number of days"
             )
+
+    @property
+    def virtual_users(self) -> bool:
+        """Whether there are accounts that are not the system's."""
+        return bool(self.accounts_file or self.accounts_domains)
 
     def listener(self, given: Listener) -> Listener:
         """``given`` with what holds for all where it says nothing."""

@@ -3,7 +3,7 @@
 ``system`` in auth.sources stands for exactly one source of system users: ``pam`` where the service pam.service has
 a file of its own, else ``unix``.
 
-With accounts.file set and ``accounts`` not among auth.sources, the file is asked just before the first source of
+With accounts.file (or accounts.domains) set and ``accounts`` not among auth.sources, the file is asked just before the first source of
 system users; without root it is asked in their place, because then the system's passwords are out of reach.  Where
 saslauthd or Kerberos alone is asked for passwords the file, unless named, only tells whose the maildrops are.
 """
@@ -46,7 +46,7 @@ def explained(settings: "Settings") -> str:
 def order(settings: "Settings") -> "list[str]":
     """Names of the sources in the order in which they are asked, each once."""
     names = list(dict.fromkeys(system(settings) if name == "system" else name for name in settings.auth_sources))
-    if not settings.accounts_file or "accounts" in names:
+    if not settings.virtual_users or "accounts" in names:
         return names
     place = next((number for number, name in enumerate(names) if name in SYSTEM), None)
     if place is None:
@@ -66,7 +66,7 @@ def build(settings: "Settings", warn: "Callable[[str], None]") -> "tuple[list[So
 
     names = order(settings)
     directories: dict[str, Directory] = {}
-    if settings.accounts_file:
+    if settings.virtual_users:
         from qpopper_py.auth.sources.accounts import Accounts
 
         directories["accounts"] = Accounts(settings, warn)

@@ -253,7 +253,7 @@ def accounts(settings: "Settings", _euid: int) -> "Iterator[Finding]":
 
     try:
         Gate(settings, silence)
-        if settings.accounts_file:
+        if settings.virtual_users:
             Accounts(settings, silence).find("root", Facts("check"))
     except (ConfigurationError, CredentialStoreError) as why:
         yield Finding(str(why))

@@ -29,7 +29,7 @@ def sources(settings: "Settings", euid: int) -> "Iterator[Finding]":
         yield hint(
             "auth.sources: pam and unix are both asked, so a user whom the first does not know reaches the other"
         )
-    if not set(order.SYSTEM).isdisjoint(names) and euid != 0 and not settings.accounts_file:
+    if not set(order.SYSTEM).isdisjoint(names) and euid != 0 and not settings.virtual_users:
         yield hint(f"auth.sources: uid {euid} cannot check the system's passwords; start as root, or use accounts")
     if "pam" in names:
         yield from pam(settings)

@@ -20,6 +20,7 @@ DONE, FAILED, USAGE = 0, 1, 2
 TASKS = (
     ("convert", "convert", "an mbox into a Maildir, or back; unique-ids, flags and order are kept"),
     ("import-uids", "import_uids", "the unique-ids that another server gave to the messages of a mailbox"),
+    ("login-delays", "login_delays", "when users' last sessions ended, from GNU mailutils' database and back"),
     ("migrate", "migrate", "an old program's installation moved in here, or back"),
     ("recover", "recover", "the changes of mailboxes that a crash cut off are finished"),
     ("trace", "trace", "a trace file, by session, user or time"),

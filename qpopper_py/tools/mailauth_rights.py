@@ -109,7 +109,7 @@ def owns_folder(path: str, uid: int) -> bool:
 def find_account(settings: Settings, user: str) -> Account | Denied | None:
     """The account that the server would find, by its own sources; None if there is no such user."""
     directories: list[Directory] = [Unix()]
-    if settings.accounts_file:
+    if settings.virtual_users:
         directories.insert(0, Accounts(settings, warn))
     for directory in directories:
         account = directory.find(user, Facts(""))

@@ -1,5 +1,7 @@
 """Accounts that are not system users: accounts.file (:mod:`qpopper_py.auth.passwdfile`).
 
+Of user@domain the line ``user`` of the file accounts.domains/domain comes first, if there is one.
+
 The password field holds a hash, with ``{SCHEME}`` or in crypt(3)'s form; an empty one leaves the user the entries
 of the mailauth database.
 
@@ -97,8 +99,9 @@ class Accounts(Directory):
     def ready(self) -> "tuple[type[Credential], ...]":
         """CRAM-MD5 takes a clear password in the file, SCRAM that or its own keys."""
         kinds: set[type[Credential]] = {Password}
-        for scheme in passwdfile.schemes(self._settings.accounts_file, self._trusted(), ANSWERS):
-            kinds.update(ANSWERS[scheme])
+        if self._settings.accounts_file:
+            for scheme in passwdfile.schemes(self._settings.accounts_file, self._trusted(), ANSWERS):
+                kinds.update(ANSWERS[scheme])
         return tuple(kinds)
 
     def salting(self, user: str, method: str) -> "Salting | None":
@@ -114,7 +117,21 @@ class Accounts(Directory):
         return _owner(owner).pw_uid if owner and os.geteuid() == 0 else 0
 
     def _line(self, user: str) -> passwdfile.Line | None:
-        path = self._settings.accounts_file
+        name, _, domain = user.partition("@")
+        folder = self._settings.accounts_domains
+        if folder and domain and (line := self._found(f"{folder}/{domain.lower()}", name, absent=True)):
+            return line
+        return self._found(self._settings.accounts_file, user) if self._settings.accounts_file else None
+
+    def _found(self, path: str, user: str, absent: bool = False) -> passwdfile.Line | None:
+        """The user's line in that file, which may be ``absent``."""
+        if absent:
+            try:
+                os.lstat(path)
+            except FileNotFoundError:
+                return None
+            except OSError as why:
+                raise CredentialStoreError(f"{path}: {why.strerror}; accounts.domains names its folder") from None
         line, exposed = passwdfile.find(path, user, self._trusted())
         if exposed and line is not None and line.password:
             self._warn_once(f"{path} holds password hashes and everybody may read it; run: chmod o-r {path}")
