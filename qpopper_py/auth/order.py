@@ -3,9 +3,10 @@
 ``system`` in auth.sources stands for exactly one source of system users: ``pam`` where the service pam.service has
 a file of its own, else ``unix``.
 
-With accounts.file (or accounts.domains) set and ``accounts`` not among auth.sources, the file is asked just before the first source of
-system users; without root it is asked in their place, because then the system's passwords are out of reach.  Where
-saslauthd or Kerberos alone is asked for passwords the file, unless named, only tells whose the maildrops are.
+With accounts.file (or accounts.domains) set and ``accounts`` not among auth.sources, the file is asked just before the
+first source of system users; without root it is asked in their place, because then the system's passwords are out of
+reach.  Where saslauthd or Kerberos alone is asked for passwords the file, unless named, only tells whose the maildrops
+are.
 """
 
 import os

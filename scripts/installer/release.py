@@ -13,7 +13,7 @@ from layout import NAME, Installation, Refusal, own
 from qpopper_py.libraries import LIBRARIES
 
 TREE = Path(__file__).resolve().parent.parent.parent
-PLACES = {"pop3d": "sbin", "mailauth": "bin", "qpopper-py": "sbin"}
+PLACES = {"pop3d": "sbin", "mailauth": "bin", "qpopper-py": "sbin", "mailutils-popauth": "bin"}
 PREAMBLE = """\
 import os, sys
 here = os.path.realpath({library!r} + "/current")  # once: a switch must not mix versions in a running session

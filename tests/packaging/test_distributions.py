@@ -50,7 +50,7 @@ def test_the_wheel_holds_every_module_command_page_and_sample(tree: Path, tmp_pa
     names = names_in(build("wheel", tree, tmp_path / "out", setuptools))
     data = f"qpopper_py-{__version__}.data"
     wanted = {str(path.relative_to(tree)) for path in (tree / "qpopper_py").rglob("*.py")}
-    wanted |= {f"{data}/scripts/{name}" for name in ("pop3d", "mailauth", "qpopper-py")}
+    wanted |= {f"{data}/scripts/{name}" for name in ("pop3d", "mailauth", "qpopper-py", "mailutils-popauth")}
     for page in (tree / "man").glob("*.[1578]"):
         wanted.add(f"{data}/data/share/man/man{page.suffix[1:]}/{page.name}")
     for sample in (tree / "etc").rglob("*"):

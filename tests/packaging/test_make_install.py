@@ -89,6 +89,7 @@ class TestInstall:
     def test_modes_are_right_whatever_the_umask(self, make: Maker, tree: Path) -> None:
         make(tree, "install", umask=0o077)
         commands = {make.prefix / "sbin/pop3d", make.prefix / "bin/mailauth", make.prefix / "sbin/qpopper-py"}
+        commands.add(make.prefix / "bin/mailutils-popauth")
         commands |= {make.current / "files" / path.relative_to(make.prefix) for path in commands}
         for path in [make.prefix, *make.prefix.rglob("*")]:
             if not path.is_symlink():

@@ -106,7 +106,8 @@ class Parser:
             else:
                 _, text, there = self.tokens[self.at]
                 missing = "a value" if not values else "a ; behind it"
-                raise self.error(f"{keyword}: {missing} is missing before {text or 'the end of the file'!r}", there)
+                before = repr(text) if text else "the end of the file"
+                raise self.error(f"{keyword}: {missing} is missing before {before}", there)
 
     def value(self) -> "Value":
         """A word, a text, or a list."""
