@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from qpopper_py.privilege import Stream
 
 USAGE, SOFTWARE, CONFIG = 64, 70, 78  # exit statuses of sysexits.h
-TALKS_TO_A_PERSON = ("--help", "--version", "--check-config", "--dump-config", "--demo", "--listen")
+OURS = ("--help", "--version", "--check-config", "--dump-config", "--demo", "--listen")
+TALKS_TO_A_PERSON = (*OURS, "--daemon", "--foreground", "--config-lint")  # the latter are mailutils'
 
 
 def main(argv: "list[str] | None" = None) -> int:
@@ -113,6 +114,8 @@ def in_person(argv: "list[str]") -> int:
     try:
         read = reader(argv)
         invocation = read()
+        if invocation.action == "serve" and invocation.inetd:
+            return attached(argv, claim_descriptors())
         if invocation.action == "serve":
             return listen(Doorstep(invocation, read))
         if invocation.action == "demo":

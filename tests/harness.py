@@ -260,6 +260,10 @@ class Server:
     def command(self) -> list[str]:
         return command()
 
+    def whole_line(self) -> list[str]:
+        """What is run."""
+        return [*self.command(), "--config", "none", "--listen", "127.0.0.1:0", *self.arguments(), *self.options]
+
     def process_options(self) -> dict[str, object]:
         who = {} if self.user is None else {"user": self.user, "group": self.user, "extra_groups": []}
         return {"env": environment(HOME=str(self.folder)), "cwd": "/", **who}
@@ -287,9 +291,12 @@ class Server:
 
     def __enter__(self) -> Server:
         self.write_accounts()
-        line = [*self.command(), "--config", "none", "--listen", "127.0.0.1:0", *self.arguments(), *self.options]
         self.process = subprocess.Popen(
-            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **self.process_options()
+            self.whole_line(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **self.process_options(),
         )
         self.log = Output(self.process.stdout)
         try:

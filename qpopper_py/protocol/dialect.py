@@ -76,9 +76,21 @@ class Dialect:
     others follow.  ``refusals``: by state, what it answered to a verb that it did not take there, in the place of
     ``wrong_state`` and ``unknown``; ``*`` stands for the others.  ``forgets_user``: such a verb between USER and PASS
     takes USER back.  ``dele_again``: DELE of a message that is marked already is granted.
+    ``arguments_first``: before login, too few or too many of them are told rather than the state.
     """
 
-    __slots__ = ("capa", "codes", "dele_again", "forgets_user", "gap", "refusals", "states", "texts", "withheld")
+    __slots__ = (
+        "arguments_first",
+        "capa",
+        "codes",
+        "dele_again",
+        "forgets_user",
+        "gap",
+        "refusals",
+        "states",
+        "texts",
+        "withheld",
+    )
 
     def __init__(
         self,
@@ -91,6 +103,7 @@ class Dialect:
         refusals: "Mapping[str, Mapping[str, str]] | None" = None,
         forgets_user: bool = False,
         dele_again: bool = False,
+        arguments_first: bool = False,
     ) -> None:
         self.texts = texts
         self.withheld = withheld
@@ -101,6 +114,7 @@ class Dialect:
         self.refusals = refusals or {}
         self.forgets_user = forgets_user
         self.dele_again = dele_again
+        self.arguments_first = arguments_first
 
     def say(self, what: str, **fields: "str | int") -> str:
         """The text ``what`` with its fields filled in; fields are never read as templates."""

@@ -262,7 +262,11 @@ class Session:
         text = refusals.get(request.verb) or refusals.get("*")
         if self.dialect.forgets_user and self.state == table.USER_GIVEN:
             self._move(table.AUTHORIZATION)
-        what = "wrong_state" if request.verb in self.rows else "unknown"
+        rows = self.rows.get(request.verb, ())
+        what = "wrong_state" if rows else "unknown"
+        fits = any(row.takes(len(request.words)) for row in rows)
+        if rows and not fits and not self.account and self.dialect.arguments_first:
+            what = "too_many" if request.words else "too_few"
         return Refused(text or self.dialect.say(what, verb=request.verb))
 
     def _too_long(self) -> None:

@@ -64,4 +64,5 @@ DIALECT = Dialect(
     },
     forgets_user=True,
     dele_again=True,
+    arguments_first=True,
 )

@@ -1,0 +1,234 @@
+"""Random commands before the real GNU mailutils pop3d and before us in its place: the same words, state by state.
+
+The mailboxes have an X-UIDL header in each message: what mailutils adds of its own changes its sizes in mid-session.
+Where we answer otherwise is in DIFFERENCES, each with its reason.  QPOPPER_COMPARE_EXAMPLES says how many are tried.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qpopper_py.auth.account import Account, Denied
+from qpopper_py.personality import mailutils
+from qpopper_py.settings import Settings
+from qpopper_py.store.opening import open_store
+from tests.session.talking import FakeGate, Talk
+
+from .differences import FROM
+from .opponents import UID, USER, Stage, have_mount_namespaces
+
+if TYPE_CHECKING:
+    from qpopper_py.facts import Facts
+
+pytestmark = [pytest.mark.root, pytest.mark.client]
+MANY = settings(
+    max_examples=int(os.environ.get("QPOPPER_COMPARE_EXAMPLES", "25")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+BOX = b"".join(
+    FROM + b"Subject: %d\nX-UIDL: uid.%d\n\n" % (number, number) + b"line\n.dot\n" * number + b"\n"
+    for number in range(1, 5)
+)
+MULTI = {"capa": 0, "list": 1, "uidl": 1, "retr": 2, "top": 3}  # the words behind which an answer is a listing
+NUMBERS = st.sampled_from(["0", "1", "2", "3", "4", "5", "9", "abc", "1 2"])
+BEFORE = st.one_of(
+    st.sampled_from(
+        ["FROB", "NOOP", "STAT", "CAPA", "capa x", "USER", "USER a b", "USER nobody", "AUTH", "AUTH PLAIN"]
+    ),
+    st.sampled_from(
+        ["LAST", "XTND XMIT", "HELP", "PASS x", "RSET", "UIDL", "LIST", "LIST 1", "APOP", "APOP a b", "STLS"]
+    ),
+    st.sampled_from([f"USER {USER}\nSTAT", "USER nobody\nPASS x", f"USER {USER}\nUSER {USER}", "USER x\nCAPA"]),
+)
+AFTER = st.one_of(
+    st.sampled_from(
+        ["FROB", "NOOP", "NOOP x", "STAT", "STAT x", "CAPA", "RSET", "RSET x", "LIST", "UIDL", "RETR", "TOP 1"]
+    ),
+    st.sampled_from(["USER x", "PASS x", "APOP a b", "AUTH", "LAST", "UTF8", "LANG", "HELP", "TOP", "TOP 1 x"]),
+    st.sampled_from(["LIST", "RETR", "DELE", "UIDL"]).flatmap(lambda verb: NUMBERS.map(f"{verb} {{}}".format)),
+    NUMBERS.filter(str.isdigit).map("TOP {} 0".format),
+)
+
+
+class Permissive(FakeGate):
+    """As the stage: the one user is let in by any password."""
+
+    account = Account(USER, UID, UID, "/nonexistent", "", True, "pam")
+
+    def check(self, user: bytes, password: bytes, facts: Facts | None) -> Account | Denied:
+        del password, facts
+        return self.account if user == USER.encode() else Denied(user.decode(), "unknown")
+
+    def begin(self, mechanism: str, facts: Facts) -> Exchange:
+        del mechanism, facts
+        return Exchange()
+
+
+class Exchange:
+    """There are no APOP entries."""
+
+    def step(self, data: bytes) -> Denied:
+        return Denied(data.decode(), "no entry")
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    have_mount_namespaces()
+    made = Stage(tmp_path_factory.mktemp("stage"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ours")
+
+
+def has_listing(line: str) -> bool:
+    words = line.lower().split()
+    if not words or words[0] not in MULTI:
+        return False
+    return len(words) == MULTI[words[0]] or (words[0] in ("list", "uidl", "capa") and len(words) == 1)
+
+
+def theirs(stage: Stage, script: list[str], box: bytes = BOX) -> tuple[list[str], bytes]:
+    """The answers' lines, and the mailbox afterwards, as its Subjects."""
+    path = stage.put(box)
+    dialogue = stage.start("pop3d", "-i", "--no-config", f"--config-file={stage.folder}/pop3d.conf")
+    found = []
+    try:
+        for line in script:
+            dialogue.connection.sendall(line.encode() + b"\r\n")
+            answer = dialogue.file.readline().decode().strip()
+            found.append(answer)
+            while answer.startswith("+OK") and has_listing(line) and found[-1] != ".":
+                found.append(dialogue.file.readline().decode().rstrip("\r\n"))
+    finally:
+        dialogue.close()
+    return alike(found), path.read_bytes()
+
+
+def ours(folder: Path, script: list[str], box: bytes = BOX) -> tuple[list[str], bytes]:
+    (folder / "box").write_bytes(box)
+    state = folder / "state"
+    state.mkdir(exist_ok=True)
+    for record in state.iterdir():
+        record.unlink()
+    values = {**mailutils.SETTINGS, "mbox.separator": "mailutils3", "locks.dotlock": "try", "locks.kinds": "fcntl"}
+    store = open_store(str(folder / "box"), "nobody-of-this-name", str(state), Settings([("test", values)]), print)
+    spoken = {**mailutils.SETTINGS, "auth.max_failures": 0}  # it has no end to guessing; ours is of three
+    lines = "".join(f"{line}\r\n" for line in script).encode()
+    talk = Talk(lines, store=store, gate=Permissive(), settings=spoken, stamp="", dialect=mailutils.DIALECT)
+    return alike([line.decode().rstrip("\r\n") for line in talk.lines[1:]]), (folder / "box").read_bytes()
+
+
+def alike(lines: list[str]) -> list[str]:
+    """Without what names the program, and CAPA's line in the one form and the other."""
+    kept = [line.strip() for line in lines if not line.startswith("IMPLEMENTATION")]
+    return [line.replace("EXPIRENEVER", "EXPIRE NEVER") for line in kept]
+
+
+def subjects(box: bytes) -> list[bytes]:
+    return [line for line in box.split(b"\n") if line.startswith(b"Subject:")]
+
+
+@MANY
+@given(before=st.lists(BEFORE, max_size=8), after=st.lists(AFTER, max_size=14), quits=st.booleans())
+def test_the_words_are_mailutils(stage: Stage, folder: Path, before: list[str], after: list[str], quits: bool) -> None:
+    script = [line for entry in before for line in entry.split("\n")]
+    script += [f"USER {USER}", "PASS any", *after, *(["QUIT"] if quits else [])]
+    said, left = theirs(stage, script)
+    spoken, kept = ours(folder, script)
+    assert spoken == said
+    assert subjects(kept) == subjects(left)
+
+
+class Difference:
+    def __init__(self, name: str, why: str, script: list[str], theirs: str, ours: str) -> None:
+        self.name = name
+        self.why = why
+        self.script = script
+        self.theirs = theirs
+        self.ours = ours
+
+
+LOGIN = [f"USER {USER}", "PASS any"]
+DIFFERENCES = [
+    Difference(
+        "APOP without a digest",
+        "it refuses the login; an argument is missing",
+        ["APOP a"],
+        "-ERR [AUTH] Bad login",
+        "-ERR Invalid arguments",
+    ),
+    Difference(
+        "number and letters",
+        "it reads the digits and throws the rest away; RFC 1939 section 3: a number is decimal",
+        [*LOGIN, "LIST 1x"],
+        "+OK 1 41",
+        "-ERR No such message",
+    ),
+    Difference(
+        "TOP of a word",
+        "here alone it looks whether that is a number; a message that is no number is none, as for RETR",
+        [*LOGIN, "TOP abc 0"],
+        "-ERR Invalid arguments",
+        "-ERR No such message",
+    ),
+    Difference(
+        "DELE of nothing",
+        "it looks for message 0; an argument is missing",
+        [*LOGIN, "DELE"],
+        "-ERR No such message",
+        "-ERR Invalid arguments",
+    ),
+    Difference(
+        "an empty password",
+        "PAM is asked, where everybody is let in by none; an empty password is never taken",
+        [f"USER {USER}", "PASS"],
+        f"+OK opened mailbox for {USER}",
+        "-ERR Invalid arguments",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", DIFFERENCES, ids=lambda case: case.name)
+def test_a_difference_is_as_it_is_written_down(stage: Stage, folder: Path, case: Difference) -> None:
+    assert theirs(stage, case.script)[0][-1] == case.theirs
+    assert ours(folder, case.script)[0][-1] == case.ours
+
+
+def test_an_empty_line_is_refused_there_and_passed_over_here(stage: Stage, folder: Path) -> None:
+    """UCB popper ignores it, and so do we in every place: clients that send one wait for no answer."""
+    assert theirs(stage, ["", "QUIT"])[0] == ["-ERR Invalid command", "+OK"]
+    assert ours(folder, ["", "QUIT"])[0] == ["+OK"]
+
+
+def test_a_quit_that_says_more_is_refused_and_ends_the_session_here(stage: Stage, folder: Path) -> None:
+    """Nothing is deleted; whoever says QUIT wants to go."""
+    assert theirs(stage, ["QUIT x", "QUIT"])[0] == ["-ERR Invalid arguments", "+OK"]
+    assert ours(folder, ["QUIT x", "QUIT"])[0] == ["-ERR Invalid arguments"]
+
+
+def test_top_sends_one_empty_line_too_many_there(stage: Stage, folder: Path) -> None:
+    """RFC 1939 section 7: the headers, the blank line, and the number of lines."""
+    script = [*LOGIN, "TOP 1 1"]
+    head = ["+OK", "Subject: 1", "X-UIDL: uid.1", ""]
+    assert theirs(stage, script)[0][2:] == [*head, "", "line", "."]
+    assert ours(folder, script)[0][2:] == [*head, "line", "."]
+
+
+def test_what_a_mail_reader_marked_is_taken_back_by_rset_here_alone(stage: Stage, folder: Path) -> None:
+    """RFC 1939 section 5: RSET unmarks all that is marked as deleted."""
+    box = BOX.replace(b"Subject: 2\n", b"Subject: 2\nStatus: D\n")
+    script = [*LOGIN, "STAT", "RSET", "STAT"]
+    there, here = theirs(stage, script, box)[0], ours(folder, script, box)[0]
+    assert [line.split()[1] for line in (there[2], there[4], here[2], here[4])] == ["3", "3", "3", "4"]
