@@ -229,6 +229,18 @@ def test_an_operand_is_refused() -> None:
         ('mailbox { mailbox-pattern "/x;user=${user}"; };', "maildrop", "/x/%u"),
         ('mailbox { mailbox-pattern "maildir:${home}/Maildir"; };', "maildrop", "maildir:%h/Maildir"),
         ("mailbox { mail-spool /x; mailbox-type maildir; };", "maildrop", "maildir:/x/%u"),
+        (
+            'mailbox { mailbox-type maildir; mailbox-pattern "/h/${user}/.maildir"; };',
+            "maildrop",
+            "maildir:/h/%u/.maildir",
+        ),
+        (
+            'mailbox { mailbox-pattern "/h/${user}/.maildir"; mailbox-type maildir; };',
+            "maildrop",
+            "maildir:/h/%u/.maildir",
+        ),
+        ('mailbox { mailbox-pattern "/h/${user}"; mailbox-type mbox; };', "maildrop", "mbox:/h/%u"),
+        ("mode daemon; server 0.0.0.0:1110 { };", "listen", (Listener("0.0.0.0:1110"),)),
         ("locking { type kernel; };", "locks_kinds", ("fcntl",)),
         ("locking { type dotlock; };", "locks_kinds", ("dotlock", "fcntl")),
         ("locking { retry-count 4; retry-sleep 2; };", "locks_timeout", 8),
@@ -348,6 +360,25 @@ def test_files_and_folders_are_included(no_site_file: Path, tmp_path: Path) -> N
     no_site_file.write_text(f'include "{tmp_path}/more";\ninclude "{tmp_path}/other.conf";\n')
     made = settings()
     assert (made.timeout, made.debug) == (60, True)
+
+
+def test_a_distributions_file_is_read(no_site_file: Path, tmp_path: Path) -> None:
+    """Gentoo's: Maildirs at home, and a folder of the programs' own files, which has none of ours."""
+    (tmp_path / "mailutils.d").mkdir()
+    no_site_file.write_text(
+        "# Sample mailutils config file.  Read by all mailutils programs.\n"
+        'mailbox {\n  mailbox-type maildir;\n  mailbox-pattern "/home/${user}/.maildir";\n'
+        '  # mailbox-pattern "/var/mail/${user}";\n};\n\n'
+        f"# Place individual config files here\ninclude {tmp_path}/mailutils.d/;\n"
+    )
+    made = read()
+    assert made.settings.maildrop == "maildir:/home/%u/.maildir"
+    assert "has no effect: there is no" in made.notes[0]
+
+
+def test_what_other_programs_of_mailutils_need_may_stand_in_the_site_wide_file(no_site_file: Path) -> None:
+    no_site_file.write_text('address { email-domain x.org; };\nmailer { url "sendmail:///usr/sbin/sendmail"; };\n')
+    assert len(read().notes) == 2
 
 
 def test_a_file_that_includes_itself_is_refused(no_site_file: Path) -> None:

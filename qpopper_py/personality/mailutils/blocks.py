@@ -60,7 +60,7 @@ def server(meaning: "Meaning", one: "Statement") -> None:
         host, number = text, ""
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"
-    address = f"{'' if host == '0.0.0.0' else host}:{numbered(number)}" if number else host or ""
+    address = f"{host}:{numbered(number)}" if number else host
     if not meaning.from_line or not meaning.servers:
         meaning.servers.append({"address": address})
     meaning.take(one.block or (), "server.")
@@ -156,19 +156,30 @@ def spool(meaning: "Meaning", one: "Statement") -> None:
     layer = values.spool(text_of(one))
     meaning.set(one, layer)
     meaning.spool = str(layer["spool"])
+    placed(meaning, one)
 
 
 def pattern(meaning: "Meaning", one: "Statement") -> None:
-    meaning.set(one, values.pattern(text_of(one)))
+    meaning.pattern = str(values.pattern(text_of(one))["maildrop"])
+    placed(meaning, one)
 
 
 def mailbox_type(meaning: "Meaning", one: "Statement") -> None:
-    """The kind of the mailboxes in the spool."""
+    """The kind of the mailboxes, where neither spool nor pattern says one."""
     text = text_of(one)
-    if text == "maildir":
-        meaning.set(one, {"maildrop": f"maildir:{meaning.spool.replace('%', '%%')}/%u"})
-    elif text not in ("mbox", "file"):
+    if text not in ("mbox", "file", "maildir"):
         raise ValueError("is a kind of mailbox that is not read here; there are mbox and maildir")
+    meaning.kind = text.replace("file", "mbox")
+    placed(meaning, one)
+
+
+def placed(meaning: "Meaning", one: "Statement") -> None:
+    """Where mailboxes lie by all three statements, in whatever order they came."""
+    place = meaning.pattern or (f"{meaning.spool.replace('%', '%%')}/%u" if meaning.kind == "maildir" else "")
+    if place and meaning.kind and not place.startswith(("mbox:", "maildir:")):
+        place = f"{meaning.kind}:{place}"
+    if place:
+        meaning.set(one, {"maildrop": place})
 
 
 def lock_type(meaning: "Meaning", one: "Statement") -> None:

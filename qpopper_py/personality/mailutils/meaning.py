@@ -31,6 +31,8 @@ class Meaning:
         self.tries = 10
         self.sleep = 1
         self.spool = "/var/mail"
+        self.pattern = ""
+        self.kind = ""
         self.server_acl: Statement | None = None
 
     def note(self, one: "Statement", what: str) -> None:
