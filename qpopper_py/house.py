@@ -187,6 +187,7 @@ class House(Doorstep):
         import hashlib  # noqa: F401
         import signal  # noqa: F401
 
+        import qpopper_py.serve.delays
         import qpopper_py.serve.maildrops
         import qpopper_py.serve.slots
         import qpopper_py.session.mailer
@@ -257,9 +258,7 @@ class House(Doorstep):
                     teller.logged_in()
                 facts.quiet = False
                 state = state_folder(self.state_of(account), account, facts, self.emit)
-                delays, user = self.delays(), account.user
-                ending = delays.left(user), lambda: delays.ended(user)
-                self.enter(session, account, facts, state, None, ending)
+                self.enter(session, account, facts, state, None, self.ending_of(account.user))
         return stream
 
     def authorize(
@@ -377,6 +376,13 @@ class House(Doorstep):
             why = LoginTooEarly(f"{early} s too early (login_delay)") if early else full
             store = NoStore(why) if why else open_maildrop(account, facts.host, state, settings, warn, dotlock)
             session.transact(store, mailer, state)
+
+    def ending_of(self, user: str) -> "Ending":
+        """In the one process that there is: whether the user comes too early, and what notes the session's end."""
+        if not self.settings.login_delay:
+            return 0, None
+        delays = self.delays()
+        return delays.left(user), lambda: delays.ended(user)
 
     def delays(self) -> "Delays":
         """When users may log in again; one object, for it says once what is wrong."""

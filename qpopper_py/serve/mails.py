@@ -148,7 +148,8 @@ class Mails:
         owner = account.uid, account.gid, tuple(login.groups), mailbox
         for mail in [one for one in self.busy if one.owner == owner]:
             self._heard(mail)  # a client may come again before its last session's process was heard
-        login.fields = {**login.fields, "early": self.house.delays().left(account.user)}
+        early = self.house.delays().left(account.user) if self.house.settings.login_delay else 0
+        login.fields = {**login.fields, "early": early}
         for mail in [one for one in reversed(self.idle) if one.owner == owner]:
             self.idle.remove(mail)
             try:
