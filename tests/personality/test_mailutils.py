@@ -15,7 +15,7 @@ import pytest
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.kinds.listeners import Listener
 from qpopper_py.personality import check, commandline, mailutils, report
-from qpopper_py.personality.mailutils import files, line, statements
+from qpopper_py.personality.mailutils import files, line, rc, statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,7 @@ def no_site_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The site-wide file is one of the test's own, which is not there."""
     site = tmp_path / "mailutils.conf"
     monkeypatch.setattr(files, "SITE", str(site))
+    monkeypatch.setattr(rc, "RC", str(tmp_path / "mailutils.rc"))
     monkeypatch.chdir(tmp_path)
     return site
 
@@ -406,6 +407,30 @@ def test_pop3d_toml_wins_over_mailutils_conf(conf: Callable[..., Invocation], tm
 
 def test_config_verbose_tells_what_each_statement_became(conf: Callable[..., Invocation]) -> None:
     assert "line 1: timeout: is timeout = 60" in conf("timeout 60;", "--config-verbose").notes[0]
+
+
+# /etc/mailutils.rc of 0.6
+
+
+def test_options_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mailutils.rc").write_text(
+        "# all of them\nmailutils --mail-spool=/x --folder=/y\n:mailbox --mail-spool /var/spool/mail\n"
+        "imap4d --frob\npop3d --daemon=5 \\\n  --timeout=60 -p 1110 # ours\n"
+    )
+    made = read()
+    assert (made.settings.spool, made.settings.timeout, made.settings.limits_sessions) == ("/var/spool/mail", 60, 5)
+    assert made.settings.listen == (Listener(":1110"),)
+    assert made.settings.uidl == "mailutils0"
+    assert made.settings.origins["timeout"] == f"{tmp_path}/mailutils.rc line 5"
+    assert any("line 2 has no effect" in note for note in made.notes)
+    assert settings("-t", "90").timeout == 90
+    assert settings("--no-config").timeout == 600
+
+
+@pytest.mark.parametrize("text", ["pop3d --frob", "pop3d --sql-host=x", "pop3d word", 'pop3d "'])
+def test_what_is_wrong_in_that_file_is_told_with_its_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mailutils.rc").write_text(f"\n{text}\n")
+    assert refusal().startswith(f"{tmp_path}/mailutils.rc line 2: ")
 
 
 # The manual

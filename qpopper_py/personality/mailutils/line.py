@@ -148,17 +148,21 @@ PRINTS = {"config-help": config_help, "show-config-options": built, "license": l
 
 def configured(line: "Line") -> "list[Layer]":
     """The configuration files, -d and -p, and what several options say together."""
+    from qpopper_py.personality.commandline import absent
+    from qpopper_py.personality.mailutils import files, rc
+
     if line.operands:
         raise ConfigurationError(f"{line.operands[0]!r} is no option, and GNU mailutils' pop3d takes nothing else")
-    names = {one.option.long for one in line.given}
-    line.notes += [f"--{name} has no effect: {IDLE[name]}" for name in sorted(names & IDLE.keys())]
     layers: list[Layer] = []
+    names = {one.option.long for one in line.given}
+    if not names & {"no-config", "no-site-config", "config-file"} and not absent(rc.RC):
+        layers += rc.layers(line)
+        names = {one.option.long for one in line.given}
+    line.notes += [f"--{name} has no effect: {IDLE[name]}" for name in sorted(names & IDLE.keys())]
     if names & OLDER:
         said = "an option of GNU mailutils 0.6"
         layers.append((said, {"mbox.separator": "mailutils0", "uidl": "mailutils0"}))
     port = line.value("--port")
-    from qpopper_py.personality.mailutils import files
-
     conf = files.read(line)
     if conf is not None:
         layers += conf.layers
