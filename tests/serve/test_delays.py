@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from qpopper_py.serve.delays import Delays, known
 from qpopper_py.settings import Settings
-from tests.harness import Server, mail, open_folder
+from tests.harness import PATIENCE, Dialogue, Server, mail, open_folder
 from tests.serve.rooted import USERS, Rooted
 
 if TYPE_CHECKING:
@@ -18,7 +20,37 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DELAY = {"login_delay": 300, "second_session": "allowed"}
-MODES = ["alone", pytest.param("standalone", marks=pytest.mark.root), pytest.param("prefork", marks=pytest.mark.root)]
+MODES = [
+    "alone",
+    pytest.param("inetd", marks=pytest.mark.root),
+    pytest.param("standalone", marks=pytest.mark.root),
+    pytest.param("prefork", marks=pytest.mark.root),
+]
+
+
+class Inetd(Rooted):
+    """A process for each connection, as inetd starts it."""
+
+    def __enter__(self) -> Inetd:
+        self.write_accounts()
+        self.started: list[subprocess.Popen[bytes]] = []
+        return self
+
+    def dialogue(self) -> Dialogue:
+        for process in self.started:  # inetd waits for none, but each test's sessions follow each other
+            process.wait(PATIENCE)
+        ours, theirs = socket.socketpair()
+        ours.settimeout(PATIENCE)
+        line = [*self.command(), "--config", "none", *self.arguments()]
+        with theirs:
+            self.started.append(
+                subprocess.Popen(line, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, **self.process_options())
+            )
+        return Dialogue(ours)
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.started:
+            process.wait(PATIENCE)
 
 
 @pytest.fixture(params=MODES)
@@ -30,7 +62,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     if os.geteuid() != 0:
         pytest.skip("needs root")
     with open_folder() as folder:
-        rooted = Rooted(folder, {**DELAY, "serve.mode": request.param})
+        mode = {} if request.param == "inetd" else {"serve.mode": request.param}
+        rooted = (Rooted if mode else Inetd)(folder, {**DELAY, **mode})
         for user in USERS:
             rooted.fill(user, [mail("first", b"text\n")])
         with rooted:
