@@ -15,7 +15,7 @@ def is_gdbm_dump(data: bytes) -> bool:
 
 
 def read_lines(data: bytes) -> "list[tuple[bytes, bytes]]":
-    """``user:secret``, one a line, blanks behind the colon as popauth -l writes one; ``#`` begins a comment line."""
+    """``user:secret``, one a line, without the blanks around the secret, as popauth -c reads it; ``#`` begins a comment."""
     pairs = []
     for number, line in enumerate(data.splitlines(), 1):
         user, colon, secret = line.partition(b":")
@@ -23,7 +23,7 @@ def read_lines(data: bytes) -> "list[tuple[bytes, bytes]]":
             continue
         if not (colon and user):
             raise NotReadable(f"line {number} is not user:secret")
-        pairs.append((user, secret.lstrip(b" \t")))
+        pairs.append((user, secret.strip(b" \t")))
     return pairs
 
 

@@ -324,10 +324,13 @@ def read_or_refuse(read: Callable[[bytes], list[tuple[bytes, bytes]]], data: byt
 
 class TestText:
     def test_lines_of_mailutils(self) -> None:
-        """peers: a text file ``user:password``; the secret may hold colons."""
+        """peers: a text file ``user:password``; the secret may hold colons.
+
+        3.15's popauth -c takes no blank at the secret's ends for a part of it, and its -l writes one behind the colon.
+        """
         assert text.read_lines(b"# old\nalice:tan:staaf\n\n  # more\nbob: x \n") == [
             (b"alice", b"tan:staaf"),
-            (b"bob", b" x "),
+            (b"bob", b"x"),
         ]
 
     @pytest.mark.parametrize("line", [b"alice", b":secret", b"alice secret"])

@@ -664,7 +664,7 @@ class TestConvert:
         path = tmp_path / "apop"
         path.write_text("# mailutils\nalice: tan:staaf\n")
         assert desk("convert", str(path)).status == 0
-        assert desk.db.apop_secret("alice") == b" tan:staaf"
+        assert desk.db.apop_secret("alice") == b"tan:staaf"
 
     def test_what_cannot_be_read_is_named_with_what_to_run(self, desk: Desk, tmp_path: Path) -> None:
         path = tmp_path / "pop.auth"
