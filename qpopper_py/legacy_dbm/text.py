@@ -15,7 +15,7 @@ def is_gdbm_dump(data: bytes) -> bool:
 
 
 def read_lines(data: bytes) -> "list[tuple[bytes, bytes]]":
-    """``user:secret``, one a line, without the blanks around the secret, as popauth -c reads it; ``#`` begins a comment."""
+    """``user:secret``, one a line, blanks around the secret not counted, as popauth -c has it; ``#``: a comment."""
     pairs = []
     for number, line in enumerate(data.splitlines(), 1):
         user, colon, secret = line.partition(b":")
