@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from qpopper_py.protocol.dialect import Dialect
 
     class Personality(Protocol):
-        """A module of this room: an old program's options, what it begins with, and how it speaks."""
+        """A module of this room: an old program's options, what it begins with, and how it speaks.
+
+        One with PRINTS has actions of its own, by name, and what makes the text of each.
+        """
 
         name: str
         title: str
