@@ -22,7 +22,7 @@ from qpopper_py.store.opening import open_store
 from tests.session.talking import FakeGate, Talk
 
 from .differences import FROM
-from .opponents import UID, USER, Stage, have_mount_namespaces
+from .opponents import PROPS, UID, USER, Stage, have_mount_namespaces
 
 if TYPE_CHECKING:
     from qpopper_py.facts import Facts
@@ -99,10 +99,11 @@ def has_listing(line: str) -> bool:
     return len(words) == MULTI[words[0]] or (words[0] in ("list", "uidl", "capa") and len(words) == 1)
 
 
-def theirs(stage: Stage, script: list[str], box: bytes = BOX) -> tuple[list[str], bytes]:
-    """The answers' lines, and the mailbox afterwards, as its Subjects."""
+def theirs(stage: Stage, script: list[str], box: bytes = BOX, conf: str = "") -> tuple[list[str], bytes]:
+    """The answers' lines, and the mailbox afterwards.  ``conf``: more statements of its configuration."""
     path = stage.put(box)
-    dialogue = stage.start("pop3d", "-i", "--no-config", f"--config-file={stage.folder}/pop3d.conf")
+    (stage.folder / "more.conf").write_text(PROPS["pop3d.conf"] + conf)
+    dialogue = stage.start("pop3d", "-i", "--no-config", f"--config-file={stage.folder}/more.conf")
     found = []
     try:
         for line in script:
@@ -116,7 +117,7 @@ def theirs(stage: Stage, script: list[str], box: bytes = BOX) -> tuple[list[str]
     return alike(found), path.read_bytes()
 
 
-def ours(folder: Path, script: list[str], box: bytes = BOX) -> tuple[list[str], bytes]:
+def ours(folder: Path, script: list[str], box: bytes = BOX, **more: object) -> tuple[list[str], bytes]:
     (folder / "box").write_bytes(box)
     state = folder / "state"
     state.mkdir(exist_ok=True)
@@ -124,7 +125,7 @@ def ours(folder: Path, script: list[str], box: bytes = BOX) -> tuple[list[str], 
         record.unlink()
     values = {**mailutils.SETTINGS, "mbox.separator": "mailutils3", "locks.dotlock": "try", "locks.kinds": "fcntl"}
     store = open_store(str(folder / "box"), "nobody-of-this-name", str(state), Settings([("test", values)]), print)
-    spoken = {**mailutils.SETTINGS, "auth.max_failures": 0}  # it has no end to guessing; ours is of three
+    spoken = {**mailutils.SETTINGS, "auth.max_failures": 0, **more}  # it has no end to guessing; ours is of three
     lines = "".join(f"{line}\r\n" for line in script).encode()
     talk = Talk(lines, store=store, gate=Permissive(), settings=spoken, stamp="", dialect=mailutils.DIALECT)
     return alike([line.decode().rstrip("\r\n") for line in talk.lines[1:]]), (folder / "box").read_bytes()
@@ -224,6 +225,24 @@ def test_top_sends_one_empty_line_too_many_there(stage: Stage, folder: Path) -> 
     head = ["+OK", "Subject: 1", "X-UIDL: uid.1", ""]
     assert theirs(stage, script)[0][2:] == [*head, "", "line", "."]
     assert ours(folder, script)[0][2:] == [*head, "line", "."]
+
+
+def test_scan_lines_tells_the_same_numbers(stage: Stage, folder: Path) -> None:
+    script = [*LOGIN, "LIST", "LIST 2", "CAPA"]
+    assert ours(folder, script, scan_lines=True)[0] == theirs(stage, script, conf="scan-lines yes;")[0]
+
+
+def test_undelete_shows_what_a_mail_reader_marked(stage: Stage, folder: Path) -> None:
+    box = BOX.replace(b"Subject: 2\n", b"Subject: 2\nStatus: D\n")
+    script = [*LOGIN, "STAT", "LIST"]
+    assert ours(folder, script, box, deletion_marks="ignored")[0] == theirs(stage, script, box, "undelete yes;")[0]
+
+
+def test_what_is_no_mailbox_is_told_as_such_here_and_ends_the_session(stage: Stage, folder: Path) -> None:
+    """It says that the mailbox is in use, and goes on before the login; whoever tries again has no better luck."""
+    script = [*LOGIN, "QUIT"]
+    assert theirs(stage, script, b"garbage\n")[0] == ["+OK", "-ERR [IN-USE] Mailbox in use", "+OK"]
+    assert ours(folder, script, b"garbage\n")[0] == ["+OK", "-ERR [SYS/PERM] File error"]
 
 
 def test_what_a_mail_reader_marked_is_taken_back_by_rset_here_alone(stage: Stage, folder: Path) -> None:
