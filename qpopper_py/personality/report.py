@@ -86,7 +86,8 @@ def usage(row: "Option") -> str:
 
 def listed(rows: "Iterable[Option]") -> str:
     """A line for each option."""
-    return "".join(f"  {usage(row):<20}  {row.why}\n" for row in rows)
+    spelt = [(", ".join(row.spellings) + usage(row).removeprefix(row.spelt), row.why) for row in rows]
+    return "".join(f"  {words:<20}  {why}\n" for words, why in spelt)
 
 
 def dump(invocation: "Invocation", *, everything: bool) -> str:
