@@ -68,7 +68,8 @@ def open_log(settings: "Settings", program: str = "pop3d") -> Log:
 
 def open_writer(settings: "Settings", program: str) -> "Write":
     """Where lines of the log go."""
-    if settings.log_to == "stderr" or (settings.log_to == "auto" and not _syslog_is_here()):
+    here = settings.log_to == "syslog" or settings.serve_background  # in the background stderr is nobody's
+    if settings.log_to == "stderr" or not (here or _syslog_is_here()):
         return Stderr(program, settings.debug)
     syslog.openlog(program, syslog.LOG_PID | syslog.LOG_NDELAY, FACILITIES[settings.log_facility])
     return syslog.syslog

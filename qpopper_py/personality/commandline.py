@@ -59,7 +59,7 @@ LINKS = 40  # symbolic links that are followed, as many as Linux does
 OURS = (
     Option("config", "FILE", f"read FILE, or none, instead of {DEFAULT}"),
     Option("set", "KEY=VALUE", "change a setting; may be given often"),
-    Option("listen", "HOST:PORT", "listen, in the foreground: [::1]:110, *:995,tls=implicit; may be given often"),
+    Option("listen", "HOST:PORT", "listen, [::1]:110, *:995,tls=implicit; may be given often"),
     Option("inetd", "", "serve the connection on descriptor 0, whatever the file says of listen"),
     Option("check-config", "", "look at all that is configured, say what is wrong, and end", action="check-config"),
     Option("dump-config", "[=all]", "print what differs from the defaults, or everything", action="dump-config"),
