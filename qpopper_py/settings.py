@@ -104,8 +104,9 @@ class Settings:
     last = Choice(
         "last",
         "stored",
-        ["stored", "zero", "ucb", "off"],
-        "what LAST answers: highest message retrieved ever; in this session; as UCB's, raised by DELE only; refused",
+        ["stored", "zero", "touched", "ucb", "off"],
+        "what LAST answers: highest message retrieved ever; in this session; retrieved or marked in this session (as"
+        " popa3d's); as UCB's, raised by DELE only; refused",
     )
     uidl = Choice(
         "uidl",
@@ -196,6 +197,13 @@ class Settings:
         "log.reverse_lookup", False, "log the client's name beside its address; costs a look-up a session"
     )
 
+    log_ident = Word("log.ident", "pop3d", "the program's name in the log")
+    log_style = Choice(
+        "log.style",
+        "own",
+        ["own", "popa3d"],
+        "the form of records of sessions and logins: ours, with address and session; or an old program's, for watchers",
+    )
     log_unknown_names = Choice(
         "log.unknown_names",
         "hidden",
@@ -440,6 +448,9 @@ class Settings:
         "envelope sender of XTND XMIT, with %u user; empty: the mailer's own choice, the user who runs it",
     )
     limits_line = Octets("limits.line", 1024, "the longest command line, in octets", 128, 65536)
+    limits_argument = Octets(
+        "limits.argument", 0, "the longest argument but of PASS and AUTH, in octets; RFC 1939 has 40; 0: no other limit"
+    )
     limits_sasl = Octets("limits.sasl", 16 << 10, "the longest line of an AUTH exchange, in octets", 1024, 1 << 20)
     limits_sessions = Whole("limits.sessions", 500, "sessions at once, standalone", 1, 1_000_000)
     limits_sessions_address = Whole(

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "/etc/pop3d.toml"
 PREFIX = "qp-"
-SERVED = ("tru64",)
+SERVED = ("tru64", "popa3d")
 # The base name of the program, or of a link on the way to it -> the personality; pop3d and in.pop3d say nothing.
 NAMES = {
     "tru64-pop3d": "tru64",
