@@ -409,6 +409,13 @@ class Settings:
         "accounts.owner", "", "the system user who owns all these maildrops; empty: whom the file names, else ourselves"
     )
 
+    virtual_home = Path(
+        "virtual.home",
+        "",
+        "popa3d's virtual homes: the folder of folders ADDRESS/auth and ADDRESS/mail, by the address that was called",
+    )
+    virtual_only = Switch("virtual.only", False, "whoever calls an address without such a folder cannot log in")
+
     mbox_separator = Choice(
         "mbox.separator",
         "strict",
@@ -487,6 +494,24 @@ class Settings:
 
     def _agree(self) -> None:
         """Raises ConfigurationError for settings that are right one by one and wrong together."""
+        self._agree_on_logins()
+        if self.auto_delete and self.update_on_abort:
+            self._at_odds(
+                "auto_delete",
+                "auto_delete and update_on_abort cannot both be true: a connection that breaks off would delete mail "
+                "that never arrived; take one back",
+            )
+        if self.auto_delete and self.expire not in ("never", "0"):
+            self._at_odds(
+                "auto_delete", f"auto_delete keeps no mail, but expire = {self.expire} promises to; unset one"
+            )
+        if self.delete_expired and self.expire == "never":
+            self._at_odds(
+                "delete_expired", "delete_expired is true, but nothing expires; set expire to a number of days"
+            )
+
+    def _agree_on_logins(self) -> None:
+        """The same of who may log in."""
         if "accounts" in self.auth_sources and not self.accounts_file:
             self._at_odds("auth.sources", "auth.sources names accounts, but accounts.file is empty; set it to the file")
         if (self.kpop or any(one.kpop for one in self.listen)) and "kerberos" not in self.auth_sources:
@@ -502,20 +527,8 @@ class Settings:
             self._at_odds("guess.lockout", "guess.lockout counts failures in state_dir, which is empty; set it")
         if self.c2_times and not self.auth_c2:
             self._at_odds("c2.times", "c2.times holds for nobody while auth.c2 is false; set that, or unset this")
-        if self.auto_delete and self.update_on_abort:
-            self._at_odds(
-                "auto_delete",
-                "auto_delete and update_on_abort cannot both be true: a connection that breaks off would delete mail "
-                "that never arrived; take one back",
-            )
-        if self.auto_delete and self.expire not in ("never", "0"):
-            self._at_odds(
-                "auto_delete", f"auto_delete keeps no mail, but expire = {self.expire} promises to; unset one"
-            )
-        if self.delete_expired and self.expire == "never":
-            self._at_odds(
-                "delete_expired", "delete_expired is true, but nothing expires; set expire to a number of days"
-            )
+        if self.virtual_only and not self.virtual_home:
+            self._at_odds("virtual.only", "virtual.only is true, but virtual.home is empty: nobody can log in; set it")
 
     def listener(self, given: Listener) -> Listener:
         """``given`` with what holds for all where it says nothing."""

@@ -91,13 +91,22 @@ class Stage:
         return ours, server
 
     def answers(self, line: list[str], environment: dict[str, str], script: bytes, box: bytes) -> "tuple[bytes, bytes]":
-        """All that the server says to a client that says ``script`` and nothing more, and the mailbox it leaves."""
+        """All that the server says to a client that says ``script`` and nothing more, and the mailbox it leaves.
+
+        popa3d resets the connection if it ends before all was read; we do not.
+        """
         path = self.put(box)
         connection, server = self.run(line, environment)
         with connection:
             connection.sendall(script)
             connection.shutdown(socket.SHUT_WR)
-            said = connection.makefile("rb").read()
+            said = b""
+            try:
+                while piece := connection.recv(65536):
+                    said += piece
+            except ConnectionResetError:
+                if environment != self.theirs:
+                    raise
         server.wait(PATIENCE)
         return said, path.read_bytes()
 
