@@ -83,6 +83,7 @@ class House(Doorstep):
         if self.settings.read_only or not unfinished(self.settings.state_dir) or os.fork():
             return
         try:
+            self.presence.apart()
             from qpopper_py.tools.recover import at_start
 
             at_start(self.settings, self.emit)

@@ -12,6 +12,7 @@ info       ``Premature disconnect``
 info       ``Connection timed out``
 notice     ``Failed or refused to load the mailbox of USER``
 error      ``Failed to update or to read the mailbox of USER``; an Error of ours before it has the cause
+warning    ``IP: per source limit reached: MORE``, ``IP: sessions limit reached: MORE``; so all warnings of the service
 =========  ===================================================================================================
 
 Such records end there: they have no session, and those of logins no address, as popa3d's had none.
@@ -20,7 +21,7 @@ Such records end there: they have no session, and those of logins no address, as
 import syslog
 
 from qpopper_py import events
-from qpopper_py.logs.words import word
+from qpopper_py.logs.words import WHAT, clip, word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +66,13 @@ def _closed(event: events.SessionClosed) -> "list[Record]":
     return [(syslog.LOG_INFO, "Connection timed out" if event.how == "timeout" else "Premature disconnect")]
 
 
+def _trouble(event: events.Trouble) -> "list[Record]":
+    tail = f" session={word(event.facts.session)}" if event.facts else ""
+    if event.level == "warning":
+        return [(syslog.LOG_WARNING, clip(event.what, WHAT) + tail)]
+    return [(syslog.LOG_ERR, "Error: " + clip(event.what, WHAT) + tail)]
+
+
 def _failed(_event: events.CommandFailed) -> "list[Record]":
     return []
 
@@ -75,4 +83,5 @@ FORMS: "dict[type[events.Event], Callable[..., list[Record]]]" = {
     events.LoggedIn: _logged_in,
     events.SessionClosed: _closed,
     events.CommandFailed: _failed,
+    events.Trouble: _trouble,
 }

@@ -31,7 +31,7 @@ A field is cut at a fixed length, ``...`` telling so, and no record is longer th
 import syslog
 
 from qpopper_py import __version__, events
-from qpopper_py.logs.words import clip, word
+from qpopper_py.logs.words import WHAT, clip, word
 from qpopper_py.protocol.request import MASK
 
 TYPE_CHECKING = False
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     Record = tuple[int, str]
     Forms = dict[type[events.Event], Callable[..., list[Record]]]
 
-WHAT = 600  # free text
 MOST = 1000  # a syslog datagram of RFC 3164 has 1024 octets with its head
 
 

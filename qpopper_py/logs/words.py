@@ -3,6 +3,7 @@
 from qpopper_py import events
 
 WORD = 160  # a name or an address as it is shown; RFC 1939 arguments have 40, popper's names 64
+WHAT = 600  # free text
 
 
 def clip(text: "str | bytes", most: int) -> str:

@@ -29,6 +29,7 @@ SETTINGS: "dict[str, object]" = {
     "second_session": "allowed",
     "limits.sessions_user": 0,
     "tempdrop.name": "",
+    "xmit": "off",
     "locks.dotlock": "try",  # it took none at all: where there can be none, fcntl has to do, as it had to there
     "timeout": 600,
     "login_timeout": 600,

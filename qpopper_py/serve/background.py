@@ -58,16 +58,29 @@ class Presence:
             self.owner = os.getpid()
         if self.starter < 0:
             return
+        self._be_nowhere()
+        try:
+            os.write(self.starter, SERVING)
+        except OSError:
+            pass  # whoever started us did not wait
+        self._forget_starter()
+
+    def apart(self) -> None:
+        """In a child that has nothing to do with serving: whoever waits for us does not wait for it."""
+        if self.starter >= 0:
+            self._be_nowhere()
+            self._forget_starter()
+
+    def _be_nowhere(self) -> None:
+        """Hold no folder and no terminal."""
         os.chdir("/")
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         for descriptor in (0, 1) if self.stderr else (0, 1, 2):
             os.dup2(null, descriptor)
         if null > 2:
             os.close(null)
-        try:
-            os.write(self.starter, SERVING)
-        except OSError:
-            pass  # whoever started us did not wait
+
+    def _forget_starter(self) -> None:
         os.close(self.starter)
         self.starter = -1
 

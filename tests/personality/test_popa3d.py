@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import syslog
@@ -19,7 +20,7 @@ from qpopper_py.logs.records import records, style
 from qpopper_py.personality import commandline, popa3d
 from qpopper_py.personality.commandline import Invocation
 from qpopper_py.protocol.request import parse_strictly
-from tests.harness import PACKAGE_ROOT, PATIENCE, environment
+from tests.harness import PACKAGE_ROOT, PATIENCE, command, environment, open_folder, servant
 
 MANUAL = Path(__file__).resolve().parent.parent.parent / "man" / "popa3d.8"
 
@@ -171,6 +172,12 @@ def test_a_name_cannot_forge_a_line() -> None:
     assert text == "Authentication failed for x\\x0aSession\\x20from\\x201.2.3.4"
 
 
+def test_a_limit_begins_with_the_address_as_there() -> None:
+    what = events.Trouble(None, "192.0.2.7: per source limit reached: 50 (limits.sessions_address)", "warning")
+    ((_, text),) = records(what, False, False, FORMS)
+    assert re.match(r"192\.0\.2\.7: per source limit reached", text)
+
+
 def test_what_an_administrator_must_know_is_told_in_our_words() -> None:
     ((_, text),) = records(events.Trouble(FACTS, "a disk is full"), False, False, FORMS)
     assert text == "Error: a disk is full session=S1"
@@ -221,3 +228,59 @@ def test_the_manual_names_each_setting_that_differs() -> None:
     for name, value in popa3d.SETTINGS.items():
         shown = str(value).lower() if isinstance(value, bool) else str(value)
         assert re.search(rf"^\.It Va {re.escape(name)} = (\\\(dq)?{re.escape(shown)}(\\\(dq)?$", rows, re.M), name
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# popa3d -D, as an init script runs it: on port 110, of a network that is the test's own
+
+ALONE = """
+import os, select, signal, socket, subprocess, sys
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+pid_file, letters, host, *line = sys.argv[1:]
+done = subprocess.run([*line, letters], stdin=subprocess.DEVNULL, capture_output=True)
+assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), done
+pid = int(open(pid_file).read())
+try:
+    clients = [socket.create_connection((host, 110), 20) for _ in range(50)]
+    for client in clients:
+        assert client.recv(100) == b"+OK\\r\\n"
+    try:
+        refused = socket.create_connection((host, 110), 20).recv(100)
+    except ConnectionResetError:
+        refused = b""
+    assert refused == b"", refused
+    other = "127.0.0.1" if ":" in host else "::1"
+    try:
+        socket.create_connection((other, 110), 20)
+    except ConnectionRefusedError:
+        print("as it should be")
+finally:
+    watched = os.pidfd_open(pid)
+    for client in clients:
+        client.close()
+    os.kill(pid, signal.SIGTERM)
+    if not select.select([watched], [], [], 20)[0]:
+        os.kill(pid, signal.SIGKILL)
+"""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("letters", "host"), [("-D", "127.0.0.1"), ("-D4", "127.0.0.1"), ("-D6", "::1")])
+def test_d_serves_port_110_and_fifty_of_a_source(letters: str, host: str) -> None:
+    if servant() is None:
+        pytest.skip("other users cannot read this Python, and root's server refuses to start from it")
+    if not (shutil.which("ip") and shutil.which("unshare")):
+        pytest.skip("ip or unshare is not installed")
+    made = subprocess.run(["unshare", "--net", "true"], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"no network can be made here: {made.stderr.strip()}")
+    if ":" in host and not Path("/proc/net/if_inet6").exists():
+        pytest.skip("there is no IPv6 here")
+    with open_folder() as folder:
+        settings = {"serve.pid_file": folder / "popa3d.pid", "state_dir": folder / "state", "log.to": "syslog"}
+        line = [*command(), "--personality", "popa3d", "--config", "none"]
+        line += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+        start = ["unshare", "--net", sys.executable, "-c", ALONE, str(folder / "popa3d.pid"), letters, host, *line]
+        done = subprocess.run(start, capture_output=True, timeout=PATIENCE, env=environment(), text=True)
+        assert (done.returncode, done.stdout) == (0, "as it should be\n"), done.stderr
+        assert not (folder / "popa3d.pid").exists()
