@@ -36,7 +36,7 @@ def letter(number: int) -> st.SearchStrategy[bytes]:
         st.just(own),
         st.lists(FIELDS, max_size=4).map(b"".join),
         st.just(b"\n"),
-        st.lists(LINES, max_size=6).map(b"".join),
+        st.lists(LINES.filter(lambda line: not line.startswith(b"From ")), max_size=6).map(b"".join),
         st.just(b"the end\n\n"),
     ).map(b"".join)
 
