@@ -28,6 +28,7 @@ PROPS = {
 }
 BINDS = (("etc", "/etc"), ("mail", "/var/mail"), ("lib", "/var/lib"))
 PATIENCE = 20.0  # seconds
+Meanwhile = tuple[bytes, int, bytes] | None
 
 
 def programs() -> Path:
@@ -90,14 +91,26 @@ class Stage:
             )
         return ours, server
 
-    def answers(self, line: list[str], environment: dict[str, str], script: bytes, box: bytes) -> "tuple[bytes, bytes]":
+    def answers(
+        self, line: list[str], environment: dict[str, str], script: bytes, box: bytes, meanwhile: "Meanwhile" = None
+    ) -> "tuple[bytes, bytes]":
         """All that the server says to a client that says ``script`` and nothing more, and the mailbox it leaves.
 
+        ``meanwhile``: a script before it, how many lines answer that, and the mailbox that others then leave there.
         popa3d resets the connection if it ends before all was read; we do not.
         """
         path = self.put(box)
         connection, server = self.run(line, environment)
         with connection:
+            if meanwhile:
+                first, lines, changed = meanwhile
+                connection.sendall(first)
+                heard = b""
+                while heard.count(b"\n") < lines:
+                    piece = connection.recv(65536)
+                    assert piece, heard
+                    heard += piece
+                path.write_bytes(changed)
             connection.sendall(script)
             connection.shutdown(socket.SHUT_WR)
             said = b""

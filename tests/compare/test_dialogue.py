@@ -11,14 +11,14 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.harness import command, environment, servant
 
 from .differences import FROM, LOGIN, MANNERS, ONE, Manner
-from .opponents import USER, Stage, have_mount_namespaces
-from .test_compare import FIELDS, LINES, MANY, SEPARATORS, WILD
+from .opponents import USER, Meanwhile, Stage, have_mount_namespaces
+from .test_compare import EXAMPLES, FIELDS, LINES, MANY, SEPARATORS, WILD
 
 pytestmark = [pytest.mark.root, pytest.mark.client]
 SETTINGS = (
@@ -43,6 +43,7 @@ def letter(number: int) -> st.SearchStrategy[bytes]:
 
 BOXES = st.integers(0, 4).flatmap(lambda count: st.tuples(*map(letter, range(count))).map(b"".join))
 
+OTHERS = st.integers(0, 3).flatmap(lambda count: st.tuples(*map(letter, range(5, 5 + count))).map(b"".join))
 TWICE = BOXES.map(lambda box: box + box)
 WHOLE = WILD.filter(lambda box: not box or box.endswith(b"\n"))  # anything at all, but for sizes that it has wrong
 
@@ -123,16 +124,16 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     made.close()
 
 
-def theirs(stage: Stage, script: bytes, box: bytes) -> tuple[bytes, bytes]:
-    return stage.answers([str(stage.programs / "usr/sbin/popa3d")], stage.theirs, script, box)
+def theirs(stage: Stage, script: bytes, box: bytes, meanwhile: Meanwhile = None) -> tuple[bytes, bytes]:
+    return stage.answers([str(stage.programs / "usr/sbin/popa3d")], stage.theirs, script, box, meanwhile)
 
 
-def ours(stage: Stage, script: bytes, box: bytes) -> tuple[bytes, bytes]:
+def ours(stage: Stage, script: bytes, box: bytes, meanwhile: Meanwhile = None) -> tuple[bytes, bytes]:
     """As at the first login."""
     shutil.rmtree(stage.folder / "lib/pop3d", ignore_errors=True)
-    settings = [word for one in SETTINGS for word in ("--set", one)]
-    line = [*command(), "--personality", "popa3d", "--config", "none", *settings]
-    return stage.answers(line, environment(), script, box)
+    options = [word for one in SETTINGS for word in ("--set", one)]
+    line = [*command(), "--personality", "popa3d", "--config", "none", *options]
+    return stage.answers(line, environment(), script, box, meanwhile)
 
 
 @MANY
@@ -153,6 +154,36 @@ def test_of_two_messages_alike_the_second_has_a_suffix_and_nothing_else_differs(
     said, left = ours(stage, script, box)
     said = re.sub(rb"(?m)^((?:\+OK )?[1-9][0-9]* [0-9a-f]{16})-\S+(?=\r$)", rb"\1", said)
     assert (said, left) == theirs(stage, script, box)
+
+
+@settings(MANY, max_examples=max(5, EXAMPLES // 10))  # popa3d waits for a second to be over
+@given(box=BOXES, late=letter(9), script=LATE.map(lambda lines: b"".join(line + b"\r\n" for line in [*lines, b"QUIT"])))
+def test_mail_that_comes_meanwhile_is_left_and_changes_no_reply(
+    stage: Stage, box: bytes, late: bytes, script: bytes
+) -> None:
+    meanwhile = (LOGIN, 3, box + late)
+    mine = ours(stage, script, box, meanwhile)
+    assert mine == theirs(stage, script, box, meanwhile)
+    assert mine[1].endswith(late)
+
+
+@settings(MANY, max_examples=max(5, EXAMPLES // 10))
+@given(box=BOXES.filter(bool), other=OTHERS, line=st.sampled_from([b"", b"RETR 1\r\n", b"TOP 1 1\r\n"]))
+def test_a_mailbox_that_another_program_changed_keeps_what_that_left(
+    stage: Stage, box: bytes, other: bytes, line: bytes
+) -> None:
+    meanwhile = (LOGIN + b"DELE 2\r\n", 4, b"".join((other, FROM, b"Received: by other\n\nnew\n\n")))
+    mine, opponent = (ask(stage, line + b"DELE 1\r\nQUIT\r\n", box, meanwhile) for ask in (ours, theirs))
+    assert mine[1] == opponent[1] == meanwhile[2]
+
+
+def test_of_a_changed_mailbox_they_delete_nothing_and_we_what_was_marked_and_is_found_again(stage: Stage) -> None:
+    """Two sessions at once must not undo each other's deletions; only what the client marked is ever deleted."""
+    one, two, three = (FROM + b"Received: by host; %d\n\ntext\n\n" % number for number in range(3))
+    changed = one + three
+    meanwhile = (LOGIN + b"DELE 1\r\nDELE 2\r\n", 5, changed)
+    assert theirs(stage, b"QUIT\r\n", one + two, meanwhile)[1] == changed
+    assert ours(stage, b"QUIT\r\n", one + two, meanwhile)[1] == three
 
 
 @pytest.mark.parametrize("case", MANNERS, ids=lambda case: case.name)
