@@ -76,8 +76,9 @@ DIALECT = Dialect(
 def configured(line: "Line") -> "list[Layer]":
     """Standalone, if -D says so; of -4 and -6 the last counts, and alone they mean nothing, as in OpenBSD's."""
     no_operands(line)
-    letters = [one.option.letter for one in line.given]
+    letters = [one.option.letter for one in line.given if one.option.letter]
     if "D" not in letters:
+        line.notes += [f"-{one}: without -D there is nothing to listen on, so it has no effect" for one in letters]
         return []
     family = next((letter for letter in reversed(letters) if letter in ADDRESSES), "4")
     return [("command line, -D", {"listen": [ADDRESSES[family]], "serve.background": True})]

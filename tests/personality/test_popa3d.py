@@ -17,7 +17,7 @@ from qpopper_py import events
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.facts import Facts
 from qpopper_py.logs.records import records, style
-from qpopper_py.personality import commandline, popa3d
+from qpopper_py.personality import check, commandline, popa3d
 from qpopper_py.personality.commandline import Invocation
 from qpopper_py.protocol.request import parse_strictly
 from tests.harness import PACKAGE_ROOT, PATIENCE, command, environment, open_folder, servant
@@ -64,6 +64,12 @@ def test_without_d_it_serves_the_connection_of_inetd(argv: list[str]) -> None:
     assert invocation.inetd
     assert not invocation.settings.listen
     assert not invocation.settings.serve_background
+
+
+@pytest.mark.parametrize(("argv", "count"), [([], 0), (["-4"], 1), (["-46"], 2), (["-D6"], 0)])
+def test_check_config_says_that_a_family_means_nothing_without_d(argv: list[str], count: int) -> None:
+    told = [str(finding) for finding in check.findings(read(*argv, "--check-config"), os.geteuid())]
+    assert len([line for line in told if "without -D" in line]) == count
 
 
 def test_the_file_may_say_where_else_to_listen_and_that_d_stays_in_the_foreground(tmp_path: Path) -> None:
