@@ -89,7 +89,7 @@ class Doorstep:
                 close()
         self.emit.sinks.clear()
         try:
-            self.emit.sinks.append(open_log(self.settings, "pop3d"))
+            self.emit.sinks.append(open_log(self.settings, self.settings.log_ident))
         except Exception as why:  # noqa: BLE001
             last_resort(why)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qpopper_py.facts import Facts
     from qpopper_py.kinds.listeners import Listener
     from qpopper_py.privilege import Stream
+    from qpopper_py.serve.background import Presence
     from qpopper_py.serve.messenger import Messenger
     from qpopper_py.serve.packing import Fields
     from qpopper_py.serve.roles import KeptDotlock
@@ -30,6 +31,7 @@ class House(Doorstep):
     gate: "Gate"
     taps: "list[Tap]"
     securing: "Securing | None" = None
+    presence: "Presence"  # of a service
 
     def __init__(self, door: Doorstep) -> None:
         self.__dict__.update(vars(door))
@@ -43,9 +45,16 @@ class House(Doorstep):
     # A service
 
     def listen(self, sockets: "Sequence[_socket.socket]" = (), idle: int = 0) -> int:
-        """Serve in the foreground until a signal, or ``idle`` seconds without work, end it."""
+        """Serve until a signal, or ``idle`` seconds without work, end it.
+
+        Whoever gave us ``sockets`` waits for this very process: there is no background then.
+        """
+        from qpopper_py.serve.background import Presence
         from qpopper_py.serve.standalone import Service, Standalone
 
+        self.presence = Presence(self.settings)
+        if self.settings.serve_background and not sockets:
+            self.presence.detach()
         self.recover()
         import qpopper_py.serve.porter  # noqa: F401
 
@@ -61,7 +70,10 @@ class House(Doorstep):
         else:
             self.gate = self.make_gate()
             service = Standalone(self, idle)
-        service.run(sockets)
+        try:
+            service.run(self.presence, sockets)
+        finally:
+            self.presence.over()
         return 0
 
     def recover(self) -> None:
@@ -71,6 +83,7 @@ class House(Doorstep):
         if self.settings.read_only or not unfinished(self.settings.state_dir) or os.fork():
             return
         try:
+            self.presence.apart()
             from qpopper_py.tools.recover import at_start
 
             at_start(self.settings, self.emit)
@@ -106,7 +119,10 @@ class House(Doorstep):
 
     def reread(self) -> "Settings":
         """The configuration as it is now; raises ConfigurationError."""
-        return self.read().settings if self.read else self.settings
+        if not self.read:
+            return self.settings
+        with self.presence.at_home():
+            return self.read().settings
 
     def adopt(self, settings: "Settings") -> None:
         """Go by ``settings`` from here on: log and trace are opened anew, and who forks has a new gate made."""

@@ -104,8 +104,9 @@ class Settings:
     last = Choice(
         "last",
         "stored",
-        ["stored", "zero", "ucb", "off"],
-        "what LAST answers: highest message retrieved ever; in this session; as UCB's, raised by DELE only; refused",
+        ["stored", "zero", "touched", "ucb", "off"],
+        "what LAST answers: highest message retrieved ever; in this session; retrieved or marked in this session (as"
+        " popa3d's); as UCB's, raised by DELE only; refused",
     )
     uidl = Choice(
         "uidl",
@@ -196,6 +197,13 @@ class Settings:
         "log.reverse_lookup", False, "log the client's name beside its address; costs a look-up a session"
     )
 
+    log_ident = Word("log.ident", "pop3d", "the program's name in the log")
+    log_style = Choice(
+        "log.style",
+        "own",
+        ["own", "popa3d"],
+        "the form of records of sessions and logins: ours, with address and session; or an old program's, for watchers",
+    )
     log_unknown_names = Choice(
         "log.unknown_names",
         "hidden",
@@ -401,6 +409,13 @@ class Settings:
         "accounts.owner", "", "the system user who owns all these maildrops; empty: whom the file names, else ourselves"
     )
 
+    virtual_home = Path(
+        "virtual.home",
+        "",
+        "popa3d's virtual homes: the folder of folders ADDRESS/auth and ADDRESS/mail, by the address that was called",
+    )
+    virtual_only = Switch("virtual.only", False, "whoever calls an address without such a folder cannot log in")
+
     mbox_separator = Choice(
         "mbox.separator",
         "strict",
@@ -440,6 +455,9 @@ class Settings:
         "envelope sender of XTND XMIT, with %u user; empty: the mailer's own choice, the user who runs it",
     )
     limits_line = Octets("limits.line", 1024, "the longest command line, in octets", 128, 65536)
+    limits_argument = Octets(
+        "limits.argument", 0, "the longest argument but of PASS and AUTH, in octets; RFC 1939 has 40; 0: no other limit"
+    )
     limits_sasl = Octets("limits.sasl", 16 << 10, "the longest line of an AUTH exchange, in octets", 1024, 1 << 20)
     limits_sessions = Whole("limits.sessions", 500, "sessions at once, standalone", 1, 1_000_000)
     limits_sessions_address = Whole(
@@ -476,6 +494,24 @@ class Settings:
 
     def _agree(self) -> None:
         """Raises ConfigurationError for settings that are right one by one and wrong together."""
+        self._agree_on_logins()
+        if self.auto_delete and self.update_on_abort:
+            self._at_odds(
+                "auto_delete",
+                "auto_delete and update_on_abort cannot both be true: a connection that breaks off would delete mail "
+                "that never arrived; take one back",
+            )
+        if self.auto_delete and self.expire not in ("never", "0"):
+            self._at_odds(
+                "auto_delete", f"auto_delete keeps no mail, but expire = {self.expire} promises to; unset one"
+            )
+        if self.delete_expired and self.expire == "never":
+            self._at_odds(
+                "delete_expired", "delete_expired is true, but nothing expires; set expire to a number of days"
+            )
+
+    def _agree_on_logins(self) -> None:
+        """The same of who may log in."""
         if "accounts" in self.auth_sources and not self.accounts_file:
             self._at_odds("auth.sources", "auth.sources names accounts, but accounts.file is empty; set it to the file")
         if (self.kpop or any(one.kpop for one in self.listen)) and "kerberos" not in self.auth_sources:
@@ -491,20 +527,8 @@ class Settings:
             self._at_odds("guess.lockout", "guess.lockout counts failures in state_dir, which is empty; set it")
         if self.c2_times and not self.auth_c2:
             self._at_odds("c2.times", "c2.times holds for nobody while auth.c2 is false; set that, or unset this")
-        if self.auto_delete and self.update_on_abort:
-            self._at_odds(
-                "auto_delete",
-                "auto_delete and update_on_abort cannot both be true: a connection that breaks off would delete mail "
-                "that never arrived; take one back",
-            )
-        if self.auto_delete and self.expire not in ("never", "0"):
-            self._at_odds(
-                "auto_delete", f"auto_delete keeps no mail, but expire = {self.expire} promises to; unset one"
-            )
-        if self.delete_expired and self.expire == "never":
-            self._at_odds(
-                "delete_expired", "delete_expired is true, but nothing expires; set expire to a number of days"
-            )
+        if self.virtual_only and not self.virtual_home:
+            self._at_odds("virtual.only", "virtual.only is true, but virtual.home is empty: nobody can log in; set it")
 
     def listener(self, given: Listener) -> Listener:
         """``given`` with what holds for all where it says nothing."""

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "/etc/pop3d.toml"
 PREFIX = "qp-"
-SERVED = ("tru64",)
+SERVED = ("tru64", "popa3d")
 # The base name of the program, or of a link on the way to it -> the personality; pop3d and in.pop3d say nothing.
 NAMES = {
     "tru64-pop3d": "tru64",
@@ -59,7 +59,7 @@ LINKS = 40  # symbolic links that are followed, as many as Linux does
 OURS = (
     Option("config", "FILE", f"read FILE, or none, instead of {DEFAULT}"),
     Option("set", "KEY=VALUE", "change a setting; may be given often"),
-    Option("listen", "HOST:PORT", "listen, in the foreground: [::1]:110, *:995,tls=implicit; may be given often"),
+    Option("listen", "HOST:PORT", "listen, [::1]:110, *:995,tls=implicit; may be given often"),
     Option("inetd", "", "serve the connection on descriptor 0, whatever the file says of listen"),
     Option("check-config", "", "look at all that is configured, say what is wrong, and end", action="check-config"),
     Option("dump-config", "[=all]", "print what differs from the defaults, or everything", action="dump-config"),
@@ -76,10 +76,11 @@ class Invocation:
 
     ``action``: serve, check-config, dump-config, dump-config-all, demo, version or help.  ``origins``: where each
     setting that is set came from, by dotted name.  ``inetd``: the one connection is on descriptor 0.
-    ``config``: the configuration file that was read, or empty.
+    ``config``: the configuration file that was read, or empty.  ``notes``: what --check-config is to say of the old
+    program's options and files, beside what is said of the settings.
     """
 
-    __slots__ = ("action", "config", "inetd", "origins", "personality", "settings")
+    __slots__ = ("action", "config", "inetd", "notes", "origins", "personality", "settings")
 
     def __init__(
         self, action: str, settings: Settings, personality: "Personality", inetd: bool = False, config: str = ""
@@ -90,6 +91,7 @@ class Invocation:
         self.personality = personality
         self.inetd = inetd
         self.config = config
+        self.notes: list[str] = []
 
 
 def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, called: str = "") -> Invocation:
@@ -119,7 +121,9 @@ def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, call
         layers += personality.configured(line)
     settings = Settings([*layers, *said, *line.layers])
     inetd = line.action != "demo" and (line.inetd or not settings.listen)
-    return Invocation(line.action, settings, personality, inetd, path)
+    invocation = Invocation(line.action, settings, personality, inetd, path)
+    invocation.notes = line.notes
+    return invocation
 
 
 def chosen(argv: "Sequence[str]", environ: "Mapping[str, str]", called: str) -> "tuple[str, str, Sequence[str]]":
@@ -231,6 +235,7 @@ class Line:
         self.inetd = False
         self.layers: list[Layer] = []
         self.listen: list[str] = []
+        self.notes: list[str] = []
         rows = personality.OPTIONS + ours(personality)
         self.given, self.operands = options.parse(argv, rows, explainer(rows, personality.name), personality.RULES)
         if any(one.option.action in AT_ONCE for one in self.given):

@@ -70,10 +70,11 @@ class Dialect:
 
     ``texts``: a template (str.format) for each name of TEXTS.  ``withheld``: verbs that the original had not, refused
     unless ``commands = all``.  ``states``: verbs that it took in some of their states only (those of
-    :mod:`~qpopper_py.session.table`).  ``codes``: whether it had the response codes of RFC 2449.
+    :mod:`~qpopper_py.session.table`).  ``codes``: whether it had the response codes of RFC 2449.  ``strict``: whether
+    it split lines as RFC 1939 has it, at single blanks (:func:`~qpopper_py.protocol.request.parse_strictly`).
     """
 
-    __slots__ = ("codes", "states", "texts", "withheld")
+    __slots__ = ("codes", "states", "strict", "texts", "withheld")
 
     def __init__(
         self,
@@ -81,11 +82,13 @@ class Dialect:
         withheld: "frozenset[str]" = frozenset(),
         states: "Mapping[str, tuple[str, ...]] | None" = None,
         codes: bool = True,
+        strict: bool = False,
     ) -> None:
         self.texts = texts
         self.withheld = withheld
         self.states = states or {}
         self.codes = codes
+        self.strict = strict
 
     def say(self, what: str, **fields: "str | int") -> str:
         """The text ``what`` with its fields filled in; fields are never read as templates."""

@@ -8,15 +8,20 @@ if TYPE_CHECKING:
     from qpopper_py.session.session import Session
     from qpopper_py.settings import Settings
 
-# RFC 2449 sections 6.5 to 6.7, RFC 3206: true of this server whatever the settings.
-ALWAYS = ("PIPELINING", "RESP-CODES", "AUTH-RESP-CODE")
+# RFC 2449 section 6.4, RFC 3206: where the dialect has response codes.
+CODES = ("RESP-CODES", "AUTH-RESP-CODE")
 
 
 def capa(session: "Session", words: "list[bytes]") -> Reply:
     """The same list before and after login, but for what depends on TLS: clients ask once, and again after STLS."""
     said = [row.capa for same_verb in session.rows.values() for row in same_verb]
     lines = [line for line in (capa if isinstance(capa, str) else capa(session) for capa in said) if line]
-    lines += [*ALWAYS, expire(session.settings), f"IMPLEMENTATION qpopper_py-{__version__}"]
+    lines += [
+        "PIPELINING",
+        *(CODES if session.codes else ()),
+        expire(session.settings),
+        f"IMPLEMENTATION qpopper_py-{__version__}",
+    ]
     return Reply(session.dialect.say("capa"), listing(lines))
 
 

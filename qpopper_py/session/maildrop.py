@@ -16,7 +16,8 @@ class Maildrop:
     """Opening it takes the store's snapshot; raises MaildropError.
 
     ``last_rule``: ``stored`` (the highest undeleted message that this or an earlier session retrieved),
-    ``zero`` (this session only), ``ucb`` (raised by DELE alone).  ``heed_marks``: what a mail reader marked as deleted
+    ``zero`` (this session only), ``touched`` (the highest that was retrieved or marked since login or RSET), ``ucb``
+    (raised by DELE alone).  ``heed_marks``: what a mail reader marked as deleted
     is marked here from the beginning, until RSET.
     """
 
@@ -34,7 +35,7 @@ class Maildrop:
         self.marked_octets = self._octets(self.marked)
         self.read: set[int] = set()  # by RETR, since login or RSET
         self.retrieved: set[int] = set()  # by RETR, since login
-        self.touched = 0  # UCB's last_msg
+        self.touched = 0  # popa3d's last, UCB's last_msg
         self._earlier: set[int] | None = None
 
     @property
@@ -84,11 +85,13 @@ class Maildrop:
     def note_retrieved(self, index: int) -> None:
         """A RETR of this message was sent to its last octet."""
         self.read.add(index)
+        if self.last_rule == "touched":
+            self.touched = max(self.touched, index + 1)
         self.retrieved.add(index)
 
     def last(self) -> int:
         """The number that LAST answers; 0 for none."""
-        if self.last_rule == "ucb":
+        if self.last_rule in ("touched", "ucb"):
             return self.touched
         seen = self.read if self.last_rule == "zero" else self.read | self.earlier()
         return max([index + 1 for index in seen if index not in self.marked], default=0)

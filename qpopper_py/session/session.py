@@ -21,7 +21,7 @@ from qpopper_py.errors import (
     TimedOut,
 )
 from qpopper_py.protocol import reply
-from qpopper_py.protocol.request import Request, bare, parse, safe
+from qpopper_py.protocol.request import Request, bare, parse, parse_strictly, safe
 from qpopper_py.session import table
 from qpopper_py.session.maildrop import Maildrop
 from qpopper_py.session.update import Update
@@ -96,6 +96,7 @@ class Session:
         self.clock = clock
         self.sleep = sleep
         self.rows = table.served(settings, dialect)
+        self.codes = dialect.codes or settings.commands == "all"  # RFC 2449 came later than some servers
         self.state = table.AUTHORIZATION
         self.host = facts.host
         self.name = b""  # as the client gave it to USER
@@ -202,7 +203,8 @@ class Session:
             self.wire.flush()
         except TimedOut as why:
             self._over("timeout", why)
-            self._last_words(reply.status(False, self.dialect.say("timeout")))
+            if text := self.dialect.say("timeout"):  # some close without a word
+                self._last_words(reply.status(False, text))
         except ConnectionOver as why:
             self._over("hangup", why)
 
@@ -229,7 +231,7 @@ class Session:
             self._too_long()
             return
         self.asked = self.clock()
-        request = parse(line)
+        request = parse_strictly(line) if self.dialect.strict else parse(line)
         if request is not None:  # popper ignores a blank line
             row, request = table.find(self.rows, request, self.state)
             if len(line) + 2 > self.settings.limits_line and not (row and row.long):
@@ -253,7 +255,12 @@ class Session:
     def _obey(self, row: "table.Row", request: Request) -> None:
         """Have the row's handler do it, and move to the state that the row names."""
         try:
-            said = row.handler(self, self._arguments(row, request))
+            words = self._arguments(row, request)
+        except Refused as why:  # the handler was not asked, and so the state stays
+            self._err(why)
+            return
+        try:
+            said = row.handler(self, words)
         except Refused as why:
             self._move(row.on_failure)
             self._err(why)
@@ -281,6 +288,9 @@ class Session:
             words = request.words
             if len(words) > row.most:
                 raise Refused(self.dialect.say("too_many", verb=request.verb))
+            limit = 0 if row.long else self.settings.limits_argument
+            if limit and any(len(word) > limit for word in words):
+                raise Refused(self.dialect.say("too_long", limit=limit))
         if len(words) < row.least:
             raise Refused(self.dialect.say("too_few", verb=request.verb))
         return words
@@ -328,7 +338,7 @@ class Session:
             self._tell(reply.END)
 
     def _err(self, why: Refused) -> None:
-        self.say(reply.status(False, why.text, why.code if self.dialect.codes else ""))
+        self.say(reply.status(False, why.text, why.code if self.codes else ""))
         self.refused += 1
         if self.refused > LOGGED_REFUSALS:
             return
