@@ -43,6 +43,8 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
     try:
         read = reader(argv)
         invocation = read()
+        if invocation.action != "serve":
+            return spoken(invocation, stream)
         door = Doorstep(invocation, read)
         if not invocation.inetd:
             stream.close()
@@ -92,6 +94,15 @@ def reader(argv: "list[str]") -> "Callable[[], Invocation]":
     from qpopper_py.personality import commandline
 
     return lambda: commandline.read(argv, os.environ, euid=os.geteuid(), called=sys.argv[0])
+
+
+def spoken(invocation: "Invocation", stream: "Stream") -> int:
+    """What a letter of an old program asks to be printed (-v): to where the standard output was."""
+    from qpopper_py.personality import report
+
+    written = report.text_of(invocation)
+    stream.send(memoryview(written[1].encode()))
+    return written[0]
 
 
 def in_person(argv: "list[str]") -> int:

@@ -123,7 +123,9 @@ class Doorstep:
 
                 if not admitted(stream, facts, self.settings, self.emit, teller):
                     return  # without a word, as tcpd does
-            line = b"" if listener.kpop or listener.tls == "implicit" else greeting(self.dialect, facts)
+            line = (
+                b"" if listener.kpop or listener.tls == "implicit" else greeting(self.dialect, facts, self.settings.shy)
+            )
             try:
                 if line:
                     stream.send(memoryview(line))

@@ -44,16 +44,23 @@ FACILITIES = {
 class Log:
     """A sink.  Never raises: mail goes on when the log cannot be written."""
 
-    __slots__ = ("debug", "statistics", "write")
+    __slots__ = ("asked", "write")
 
-    def __init__(self, write: "Write", statistics: bool = False, debug: bool = False) -> None:
-        """``write``: takes a priority and a text of printable ASCII."""
+    def __init__(
+        self,
+        write: "Write",
+        statistics: bool = False,
+        debug: bool = False,
+        login: str = "",
+        timing: bool = False,
+        client: bool = False,
+    ) -> None:
+        """``write``: takes a priority and a text of printable ASCII.  The others are ``records``'."""
         self.write = write
-        self.statistics = statistics
-        self.debug = debug
+        self.asked = (statistics, debug, login, timing, client)
 
     def __call__(self, event: "Event") -> None:
-        for priority, text in records(event, self.statistics, self.debug):
+        for priority, text in records(event, *self.asked):
             self.write(priority, text)
 
     def close(self) -> None:
@@ -63,7 +70,14 @@ class Log:
 
 def open_log(settings: "Settings", program: str = "pop3d") -> Log:
     """The log as ``settings`` ask for it.  Early: before privileges or the view of /dev are given up."""
-    return Log(open_writer(settings, program), settings.statistics, settings.debug)
+    return Log(
+        open_writer(settings, program),
+        settings.statistics,
+        settings.debug,
+        settings.log_login,
+        settings.log_timing,
+        settings.log_statistics_client,
+    )
 
 
 def open_writer(settings: "Settings", program: str) -> "Write":

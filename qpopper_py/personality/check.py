@@ -76,6 +76,8 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
     )
     for check in checks:
         yield from check(settings, euid)
+    for remark in invocation.remarks:
+        yield hint(remark)
 
 
 def kind(path: str) -> "os.stat_result | str":

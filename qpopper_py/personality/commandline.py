@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
         name: str
         title: str
-        RULES: str  # by which its line is read: options.POSIX or options.GNU
+        RULES: str  # by which its line is read: options.POSIX, GNU or FIRST
         OPTIONS: tuple[Option, ...]
         SETTINGS: dict[str, object]
         DIALECT: Dialect
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
         def configured(self, line: "Line") -> "list[Layer]":
             """What operands, options that no setting stands for, and the old program's own files amount to.
 
-            Weaker than pop3d.toml.  Raises ConfigurationError.
+            Weaker than pop3d.toml.  What is as strong as the line goes to ``line.layers``; what has no effect, with
+            the reason, to ``line.remarks``.  Raises ConfigurationError.
             """
 
     Layer = tuple[str, Mapping[str, object]]
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "/etc/pop3d.toml"
 PREFIX = "qp-"
-SERVED = ("tru64",)
+SERVED = ("tru64", "qpopper")
 # The base name of the program, or of a link on the way to it -> the personality; pop3d and in.pop3d say nothing.
 NAMES = {
     "tru64-pop3d": "tru64",
@@ -76,10 +77,11 @@ class Invocation:
 
     ``action``: serve, check-config, dump-config, dump-config-all, demo, version or help.  ``origins``: where each
     setting that is set came from, by dotted name.  ``inetd``: the one connection is on descriptor 0.
-    ``config``: the configuration file that was read, or empty.
+    ``config``: the configuration file that was read, or empty.  ``remarks``: what the old program's options and files
+    ask for that has no effect here, and why.
     """
 
-    __slots__ = ("action", "config", "inetd", "origins", "personality", "settings")
+    __slots__ = ("action", "config", "inetd", "origins", "personality", "remarks", "settings")
 
     def __init__(
         self, action: str, settings: Settings, personality: "Personality", inetd: bool = False, config: str = ""
@@ -90,6 +92,7 @@ class Invocation:
         self.personality = personality
         self.inetd = inetd
         self.config = config
+        self.remarks: list[str] = []
 
 
 def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, called: str = "") -> Invocation:
@@ -119,7 +122,9 @@ def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, call
         layers += personality.configured(line)
     settings = Settings([*layers, *said, *line.layers])
     inetd = line.action != "demo" and (line.inetd or not settings.listen)
-    return Invocation(line.action, settings, personality, inetd, path)
+    invocation = Invocation(line.action, settings, personality, inetd, path)
+    invocation.remarks += line.remarks
+    return invocation
 
 
 def chosen(argv: "Sequence[str]", environ: "Mapping[str, str]", called: str) -> "tuple[str, str, Sequence[str]]":
@@ -231,6 +236,7 @@ class Line:
         self.inetd = False
         self.layers: list[Layer] = []
         self.listen: list[str] = []
+        self.remarks: list[str] = []
         rows = personality.OPTIONS + ours(personality)
         self.given, self.operands = options.parse(argv, rows, explainer(rows, personality.name), personality.RULES)
         if any(one.option.action in AT_ONCE for one in self.given):

@@ -77,6 +77,7 @@ class Given:
 
 GNU = "GNU"
 POSIX = "POSIX"
+FIRST = "FIRST"  # POSIX, but an operand may stand before the options
 
 
 def parse(
@@ -96,7 +97,7 @@ def parse(
             break
         if argument == "-" or not argument.startswith("-"):
             operands.append(argument)
-            if rules == GNU:
+            if rules == GNU or (rules == FIRST and not given and len(operands) == 1):
                 continue
             break
         if argument.startswith("--"):

@@ -21,7 +21,15 @@ VERSION = f"pop3d (qpopper_py) {__version__}\n"
 
 
 def answer(invocation: "Invocation") -> int:
-    """Print what the invocation's action asks for; the exit status: 1 if --check-config found an error."""
+    """Print what the invocation's action asks for; the exit status."""
+    status, text = text_of(invocation)
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    return status
+
+
+def text_of(invocation: "Invocation") -> "tuple[int, str]":
+    """The exit status, 1 if --check-config found an error, and what the invocation's action asks for."""
     status = 0
     if invocation.action == "help":
         text = help_text(invocation.personality)
@@ -33,9 +41,7 @@ def answer(invocation: "Invocation") -> int:
         text = "".join(f"{finding}\n" for finding in findings) + verdict(invocation, status)
     else:
         text = dump(invocation, everything=invocation.action == "dump-config-all")
-    sys.stdout.write(text)
-    sys.stdout.flush()
-    return status
+    return status, text
 
 
 def verdict(invocation: "Invocation", status: int) -> str:
