@@ -1,9 +1,9 @@
 """login_hook: a program of the administrator's, run as the mail user once a maildrop is open, in DRAC's place.
 
 It hears of the login in its environment and nowhere else: USER, IP, LOGNAME, PATH.  It is run by its absolute path,
-without a shell, in ``/``, its descriptors on /dev/null; the session neither waits for it nor ends it.  After SECONDS
-it is killed with all that is still of its process group.  What it prints goes nowhere, and its exit status too: it
-keeps a log of its own.
+without a shell, in ``/``, its descriptors on /dev/null; the session neither waits for it nor ends it.  If it has
+not ended after SECONDS, it is killed with all of its process group.  What it prints goes nowhere, and so does its exit
+status: it keeps a log of its own.
 """
 
 import os
@@ -65,8 +65,5 @@ def _watch(program: str, environment: "dict[str, str]", seconds: int) -> None:
         finally:
             os._exit(127)
     descriptor = os.pidfd_open(started)
-    select.select([descriptor], [], [], seconds)
-    try:
+    if not select.select([descriptor], [], [], seconds)[0]:
         os.killpg(started, signal.SIGKILL)
-    except OSError:
-        pass  # nothing of it is left
