@@ -46,7 +46,7 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
     settings = invocation.settings
     from qpopper_py.personality.check_logins import fronts, mechanisms, policy, sources, tokens, wrappers
     from qpopper_py.personality.check_network import limits, proxies
-    from qpopper_py.personality.check_rules import bulletins, deleting, unique_ids
+    from qpopper_py.personality.check_rules import bulletins, deleting, hook, unique_ids
     from qpopper_py.personality.check_tls import exposed, tls
 
     checks = (
@@ -71,6 +71,7 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
         accounts,
         locks,
         deleting,
+        hook,
         bulletins,
         unique_ids,
     )

@@ -218,9 +218,7 @@ def row(user: str) -> str:
 def trace_file(path: str, caller: Caller) -> int:
     """The file of -trace, opened with the rights of the person who calls, no link followed (CVE-2001-1487)."""
     if caller.uid != caller.euid:
-        raise QpopperError(
-            "-trace is not for who runs this by sudo: the file would be written with another's rights"
-        )
+        raise QpopperError("-trace is not for who runs this by sudo: the file would be written with another's rights")
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
 
 

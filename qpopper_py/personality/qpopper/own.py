@@ -31,7 +31,7 @@ def settled(settings: Settings, home: str, mailbox: str, warn: "Callable[[str], 
     ``home`` and ``mailbox``: the account's, empty if it has none; the file in the spool lies beside the mailbox.
     """
     places = []
-    if settings.user_options in ("home", "both") and home:
+    if settings.user_options in ("home", "both") and home.startswith("/"):
         places.append((directives.HOME, f"{home}/.qpopper-options"))
     if settings.user_options in ("spool", "both") and mailbox:
         folder, _, user = mailbox.rpartition("/")
