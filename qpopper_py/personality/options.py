@@ -77,7 +77,8 @@ class Given:
 
 GNU = "GNU"
 POSIX = "POSIX"
-FIRST = "FIRST"  # POSIX, but an operand may stand before the options
+FIRST = "FIRST"  # POSIX, but an operand may stand before the options: where to listen
+OPERANDS = {FIRST: "[[ADDRESS][:][PORT]] "}
 
 
 def parse(

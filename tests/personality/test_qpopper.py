@@ -161,6 +161,12 @@ def test_the_version_is_printed_where_the_standard_output_is(flag: str) -> None:
     assert (done.returncode, done.stdout) == (0, report.VERSION)
 
 
+def test_the_usage_has_the_operand_and_every_flag() -> None:
+    usage = report.synopsis(qpopper)  # type: ignore[arg-type]  # a module is a Personality
+    assert usage.startswith("usage: pop3d [[ADDRESS][:][PORT]] [-b DIR] [-B] [-c] ")
+    assert "[-y FACILITY]" in usage
+
+
 def test_flags_are_stronger_than_the_file(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text("set timeout = 60\nset user-options = true\n")

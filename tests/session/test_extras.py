@@ -221,6 +221,12 @@ def test_qpoppers_dialect_has_them_whatever_commands_says(commands):
     assert [line for line in lines if line.startswith(b"X-LOCALTIME ")]
 
 
+def test_with_the_original_commands_alone_younger_ones_are_unknown():
+    talked = Talk(b"UTF8\r\nLANG\r\nCAPA\r\n", dialect=qpopper.DIALECT, settings={"commands": "original"}).lines
+    assert talked[1:3] == [b'-ERR Unknown command: "utf8".', b'-ERR Unknown command: "lang".']
+    assert not {b"UTF8 USER", b"LANG"} & set(talked)
+
+
 # ---------------------------------------------------------------------------------------------------------------
 # What else the dialect says
 

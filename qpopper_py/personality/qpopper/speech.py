@@ -22,4 +22,5 @@ TEXTS = {
     "no_tls": "Command not enabled",
     "implementation": f"Qpopper-version-{VERSION}",
 }
-DIALECT = Dialect(TEXTS, extras=("euidl", "mdef", "x-mangle"), local_time=True)
+LATER = frozenset(("utf8", "lang"))  # RFC 6856, younger than the last Qpopper
+DIALECT = Dialect(TEXTS, LATER, extras=("euidl", "mdef", "x-mangle"), local_time=True)
