@@ -44,7 +44,7 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
         read = reader(argv)
         invocation = read()
         if invocation.action != "serve":
-            return spoken(invocation, stream)
+            return printed(invocation, stream)
         door = Doorstep(invocation, read)
         if not invocation.inetd:
             stream.close()
@@ -96,13 +96,14 @@ def reader(argv: "list[str]") -> "Callable[[], Invocation]":
     return lambda: commandline.read(argv, os.environ, euid=os.geteuid(), called=sys.argv[0])
 
 
-def spoken(invocation: "Invocation", stream: "Stream") -> int:
-    """What a letter of an old program asks to be printed (-v): to where the standard output was."""
+def printed(invocation: "Invocation", stream: "Stream") -> int:
+    """An old program's letter that asks for a text (-v): to whoever typed it, and to no client."""
     from qpopper_py.personality import report
+    from qpopper_py.privilege import SocketStream
 
-    written = report.text_of(invocation)
-    stream.send(memoryview(written[1].encode()))
-    return written[0]
+    if not isinstance(stream, SocketStream):
+        os.dup2(stream.descriptors()[-1], 1)
+    return report.answer(invocation)
 
 
 def in_person(argv: "list[str]") -> int:

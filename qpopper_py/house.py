@@ -147,7 +147,7 @@ class House(Doorstep):
         from qpopper_py.privilege import no_core_dumps
 
         no_core_dumps()
-        self.taps = open_taps(self.settings, self.warn)
+        self.taps = open_taps(self.settings, self.warn, self.settings.log_ident)
 
     def make_gate(self) -> "Gate":
         """The gate, ready to judge.  Reads secrets: not for a process that forks mail processes."""
@@ -305,7 +305,7 @@ class House(Doorstep):
         session = self.session(stream, facts, gate)
         if securing and facts.listener.tls == "starttls":
             session.starttls = securing.ready
-        line = greeting(self.dialect, facts, self.settings.shy)
+        line = greeting(self.dialect, facts, self.settings.server_info)
         if not greeted:
             session.wire.write(line)
             session.wire.flush()

@@ -97,8 +97,15 @@ class Settings:
     timeout = Seconds(
         "timeout", 600, "how long to wait for a command (RFC 1939 asks for ten minutes at least)", 1, 86400
     )
-    shy = Switch("shy", False, "the greeting tells neither program nor host; CAPA tells the program after login only")
+    server_info = Choice(
+        "server_info", "on", ["on", "min", "off"], "what greeting and CAPA tell: all; not the version; nothing"
+    )
     login_timeout = Seconds("login_timeout", 60, "how long a client may take to log in", 1)
+    login_delay_announced = Seconds(
+        "login_delay_announced",
+        0,
+        "what CAPA asks of clients between two logins (LOGIN-DELAY), enforced or not; 0: nothing",
+    )
     transfer_timeout = Seconds("transfer_timeout", 120, "how long a client may accept nothing of a transfer", 1)
     statistics = Switch("statistics", False, "one Stats: record to the log for each session (-s)")
     debug = Switch("debug", False, "SO_DEBUG on the socket, and each command and reply to the log (-d)")
@@ -136,13 +143,6 @@ class Settings:
     auto_delete = Switch("auto_delete", False, "every message that was retrieved whole is deleted at QUIT")
     expire = Days(
         "expire", "never", "days after its first retrieval that a message expires; CAPA announces it (EXPIRE)"
-    )
-    announce_login_delay = Whole(
-        "announce_login_delay",
-        0,
-        "seconds between logins that CAPA asks of clients; nothing enforces it; 0: none",
-        0,
-        WEEK,
     )
     delete_expired = Switch("delete_expired", False, "expired messages are deleted at QUIT, not only said to be")
     deletion_marks = Choice(
@@ -204,6 +204,7 @@ class Settings:
         ["mail", "daemon", "auth", "user", *(f"local{n}" for n in range(8))],
         "the syslog facility",
     )
+    log_ident = Word("log.ident", "pop3d", "the program's name in the log")
     log_reverse_lookup = Switch(
         "log.reverse_lookup", False, "log the client's name beside its address; costs a look-up a session"
     )

@@ -44,6 +44,7 @@ def hint(text: str) -> Finding:
 def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
     """All that is to be said, in the order of the settings."""
     settings = invocation.settings
+    yield from map(hint, invocation.notes)
     from qpopper_py.personality.check_logins import fronts, mechanisms, policy, sources, tokens, wrappers
     from qpopper_py.personality.check_network import limits, proxies
     from qpopper_py.personality.check_rules import bulletins, deleting, hook, unique_ids
@@ -77,8 +78,6 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
     )
     for check in checks:
         yield from check(settings, euid)
-    for remark in invocation.remarks:
-        yield hint(remark)
 
 
 def kind(path: str) -> "os.stat_result | str":

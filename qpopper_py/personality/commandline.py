@@ -33,7 +33,7 @@ if TYPE_CHECKING:
             """What operands, options that no setting stands for, and the old program's own files amount to.
 
             Weaker than pop3d.toml.  What is as strong as the line goes to ``line.layers``; what has no effect, with
-            the reason, to ``line.remarks``.  Raises ConfigurationError.
+            the reason, to ``line.notes``.  Raises ConfigurationError.
             """
 
     Layer = tuple[str, Mapping[str, object]]
@@ -77,11 +77,11 @@ class Invocation:
 
     ``action``: serve, check-config, dump-config, dump-config-all, demo, version or help.  ``origins``: where each
     setting that is set came from, by dotted name.  ``inetd``: the one connection is on descriptor 0.
-    ``config``: the configuration file that was read, or empty.  ``remarks``: what the old program's options and files
+    ``config``: the configuration file that was read, or empty.  ``notes``: what the old program's options and files
     ask for that has no effect here, and why.
     """
 
-    __slots__ = ("action", "config", "inetd", "origins", "personality", "remarks", "settings")
+    __slots__ = ("action", "config", "inetd", "notes", "origins", "personality", "settings")
 
     def __init__(
         self, action: str, settings: Settings, personality: "Personality", inetd: bool = False, config: str = ""
@@ -92,7 +92,7 @@ class Invocation:
         self.personality = personality
         self.inetd = inetd
         self.config = config
-        self.remarks: list[str] = []
+        self.notes: list[str] = []
 
 
 def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, called: str = "") -> Invocation:
@@ -123,7 +123,7 @@ def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, call
     settings = Settings([*layers, *said, *line.layers])
     inetd = line.action != "demo" and (line.inetd or not settings.listen)
     invocation = Invocation(line.action, settings, personality, inetd, path)
-    invocation.remarks += line.remarks
+    invocation.notes += line.notes
     return invocation
 
 
@@ -236,7 +236,7 @@ class Line:
         self.inetd = False
         self.layers: list[Layer] = []
         self.listen: list[str] = []
-        self.remarks: list[str] = []
+        self.notes: list[str] = []
         rows = personality.OPTIONS + ours(personality)
         self.given, self.operands = options.parse(argv, rows, explainer(rows, personality.name), personality.RULES)
         if any(one.option.action in AT_ONCE for one in self.given):

@@ -22,15 +22,7 @@ VERSION = f"pop3d (qpopper_py) {__version__}\n"
 
 
 def answer(invocation: "Invocation") -> int:
-    """Print what the invocation's action asks for; the exit status."""
-    status, text = text_of(invocation)
-    sys.stdout.write(text)
-    sys.stdout.flush()
-    return status
-
-
-def text_of(invocation: "Invocation") -> "tuple[int, str]":
-    """The exit status, 1 if --check-config found an error, and what the invocation's action asks for."""
+    """Print what the invocation's action asks for; the exit status: 1 if --check-config found an error."""
     status = 0
     if invocation.action == "help":
         text = help_text(invocation.personality)
@@ -42,7 +34,9 @@ def text_of(invocation: "Invocation") -> "tuple[int, str]":
         text = "".join(f"{finding}\n" for finding in findings) + verdict(invocation, status)
     else:
         text = dump(invocation, everything=invocation.action == "dump-config-all")
-    return status, text
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    return status
 
 
 def verdict(invocation: "Invocation", status: int) -> str:

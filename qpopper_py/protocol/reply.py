@@ -40,12 +40,12 @@ def challenge(data: bytes) -> bytes:
     return b"+ " + data + b"\r\n"
 
 
-def greeting(dialect: "Dialect", facts: "Facts", shy: bool = False) -> bytes:
+def greeting(dialect: "Dialect", facts: "Facts", told: str = "on") -> bytes:
     """The greeting, with the APOP stamp two blanks behind it if there is one (RFC 1939 section 7, as popper has it).
 
-    ``shy``: it tells neither program nor host.
+    ``told``: the setting server_info.
     """
-    text = dialect.say("greeting_shy" if shy else "greeting", host=facts.host)
+    text = dialect.say("greeting" if told == "on" else f"greeting_{told}", host=facts.host)
     return status(True, f"{text}  {facts.stamp}" if facts.stamp else text)
 
 

@@ -19,11 +19,11 @@ def capa(session: "Session", words: "list[bytes]") -> Reply:
     said = [row.capa for same_verb in session.rows.values() for row in same_verb]
     lines = [line for line in (capa if isinstance(capa, str) else capa(session) for capa in said) if line]
     lines += [*ALWAYS, expire(session.settings)]
-    if session.settings.announce_login_delay:
-        lines.append(f"LOGIN-DELAY {session.settings.announce_login_delay}")
+    if session.settings.login_delay_announced:
+        lines.append(f"LOGIN-DELAY {session.settings.login_delay_announced}")
     if session.dialect.local_time:
         lines.append("X-LOCALTIME " + time.strftime("%a, %d %b %Y %H:%M:%S %z"))
-    if session.account or not session.settings.shy:
+    if session.account or session.settings.server_info == "on":
         lines.append("IMPLEMENTATION " + session.dialect.say("implementation", version=__version__))
     return Reply(session.dialect.say("capa"), listing(lines))
 

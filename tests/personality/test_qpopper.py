@@ -60,14 +60,15 @@ def test_it_is_chosen_by_its_name(name: str) -> None:
         ([], "update_on_abort", False),  # not Qpopper's: see the manual
         ([], "log_reverse_lookup", True),
         ([], "user_options", "off"),
+        ([], "log_ident", "popper"),
         (["-b", "/var/spool/bulls"], "bulletins_source", "/var/spool/bulls"),
         (["-c"], "auth_lowercase_user", True),
         (["-C"], "auth_strip_domain", True),
         (["-d"], "debug", True),
-        (["-e", "login_delay=300,expire=30"], "announce_login_delay", 300),
+        (["-e", "login_delay=300,expire=30"], "login_delay_announced", 300),
         (["-e", "login_delay=300,expire=30"], "expire", "30"),
         (["-e", "expire=-1"], "expire", "never"),
-        (["-e", "login_delay=-1"], "announce_login_delay", 0),
+        (["-e", "login_delay=-1"], "login_delay_announced", 0),
         (["-k"], "kpop", True),
         (["-k"], "auth_sources", ("kerberos",)),
         (["-K", "rcmd"], "kerberos_service", "rcmd"),
@@ -146,12 +147,15 @@ def test_what_is_wrong_is_said(argv: list[str], words: str) -> None:
 
 
 @pytest.mark.parametrize("flag", ["-B", "-D localhost", "-F", "-L 100", "-S"])
-def test_a_flag_without_effect_is_told_by_check_config_with_the_reason(flag: str) -> None:
+def test_a_flag_without_effect_is_told_by_check_config_with_the_reason(
+    flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = invoked(*flag.split(), "--check-config")
     letter = flag.split()[0]
-    assert [remark for remark in found.remarks if remark.startswith(f"{letter}: no effect: ")]
-    assert f"hint: {letter}: no effect: " in report.text_of(found)[1]
-    assert not invoked("--check-config").remarks
+    assert [note for note in found.notes if note.startswith(f"{letter}: no effect: ")]
+    report.answer(found)
+    assert f"hint: {letter}: no effect: " in capsys.readouterr().out
+    assert not invoked("--check-config").notes
 
 
 @pytest.mark.parametrize("flag", ["-v", "-V"])

@@ -215,8 +215,8 @@ NO_FILE = {name: kind for name, kind in directives.KINDS.items() if name != "con
     [
         ("set announce-expire = 30", "expire", "30"),
         ("set announce-expire = -1", "expire", "never"),
-        ("set announce-login-delay = 60", "announce_login_delay", 60),
-        ("set announce-login-delay = -1", "announce_login_delay", 0),
+        ("set announce-login-delay = 60", "login_delay_announced", 60),
+        ("set announce-login-delay = -1", "login_delay_announced", 0),
         ("set auth-file = /etc/pop.allow", "auth_auth_file", "/etc/pop.allow"),
         ("set nonauth-file = /etc/nopop", "auth_nonauth_file", "/etc/nopop"),
         ("set auto-delete\nset announce-expire = 0", "auto_delete", True),
@@ -245,7 +245,7 @@ NO_FILE = {name: kind for name, kind in directives.KINDS.items() if name != "con
         ("set old-style-uid", "uidl", "qpopper2"),
         ("reset old-style-uid", "uidl", "qpopper4"),
         ("set reverse-lookup = false", "log_reverse_lookup", False),
-        ("set shy", "shy", True),
+        ("set shy", "server_info", "off"),
         ("set spool-dir = /var/spool/mail", "spool", "/var/spool/mail"),
         ("set spool-options\nset user-options", "user_options", "both"),
         ("set spool-options\nset user-options\nreset user-options", "user_options", "spool"),
@@ -290,7 +290,7 @@ EXAMPLES = {"Boolean": "true", "Integer": "1", "String": "/x", "Mnemonic": "alwa
 )
 def test_an_option_without_effect_is_told_with_the_reason(tmp_path: Path, row: directives.Directive) -> None:
     found = invoked(tmp_path, f"\nset {row.name} = {EXAMPLES[row.kind]}\n", "--check-config")
-    assert found.remarks == [f"{tmp_path}/qpopper.config line 2: {row.name}: no effect: {row.why}"]
+    assert found.notes == [f"{tmp_path}/qpopper.config line 2: {row.name}: no effect: {row.why}"]
     assert row.why
 
 
@@ -331,7 +331,7 @@ def test_a_file_that_others_may_write_tells_root_nothing(tmp_path: Path) -> None
 def test_a_sample_with_every_option_parses(tmp_path: Path) -> None:
     """As Qpopper's samples/qpopper.config has them, every option commented in; those refused stay out."""
     found = invoked(tmp_path, (HERE / "qpopper.config").read_text(), "--check-config")
-    assert len(found.remarks) == len([row for row in directives.TABLE if row.verdict == directives.NO_EFFECT])
+    assert len(found.notes) == len([row for row in directives.TABLE if row.verdict == directives.NO_EFFECT])
     assert found.settings.spool == "/var/mail"
 
 

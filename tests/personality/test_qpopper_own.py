@@ -84,7 +84,7 @@ def test_whose_file_counts_and_the_administrators_comes_last(files: Own, whose: 
         ("reset update-status-headers", "status_headers", "keep"),
         ("reset UW-kluge", "mbox_internal", "shown"),
         ("set announce-expire = 7", "expire", "7"),
-        ("set announce-login-delay = 9", "announce_login_delay", 9),
+        ("set announce-login-delay = 9", "login_delay_announced", 9),
         ("set max-bulletins = 3", "bulletins_new_users", 3),
     ],
 )

@@ -232,7 +232,9 @@ def test_with_the_original_commands_alone_younger_ones_are_unknown():
 
 
 def test_shy_tells_neither_program_nor_host_before_the_login():
-    talked = Talk(b"CAPA\r\n" + LOGIN + b"CAPA\r\n", dialect=qpopper.DIALECT, settings={"shy": True}, stamp="<1@x>")
+    talked = Talk(
+        b"CAPA\r\n" + LOGIN + b"CAPA\r\n", dialect=qpopper.DIALECT, settings={"server_info": "off"}, stamp="<1@x>"
+    )
     assert talked.lines[0] == b"+OK ready  <1@x>"
     before, after = talked.lines[1:].index(b"."), len(talked.lines) - 1
     shown = [at for at, line in enumerate(talked.lines) if line.startswith(b"IMPLEMENTATION ")]
@@ -241,7 +243,7 @@ def test_shy_tells_neither_program_nor_host_before_the_login():
 
 
 def test_the_login_delay_is_announced_where_it_is_set():
-    assert b"LOGIN-DELAY 300" in talk(b"CAPA\r\n", settings={"announce_login_delay": 300}).lines
+    assert b"LOGIN-DELAY 300" in talk(b"CAPA\r\n", settings={"login_delay_announced": 300}).lines
     assert not [line for line in talk(b"CAPA\r\n").lines if b"DELAY" in line]
 
 

@@ -33,6 +33,7 @@ SETTINGS: "dict[str, object]" = {
     "auth.max_failures": 1,
     "pam.service": "pop3",
     "no_mime_suffix": True,
+    "log.ident": "popper",
     "log.reverse_lookup": True,
     "log.statistics_client": True,
 }
@@ -88,7 +89,7 @@ def announced(value: "str | None") -> "Mapping[str, object]":
         if key == "expire":
             said["expire"] = "never" if never else number
         elif key == "login_delay":
-            said["announce_login_delay"] = "0" if never else number
+            said["login_delay_announced"] = "0" if never else number
         else:
             raise ValueError(f"holds {key!r}, which is neither login_delay nor expire")
     return said
@@ -151,14 +152,14 @@ def configured(line: "Line") -> "list[Layer]":
     line.layers[:0] = listening(line.operands)
     for one in line.given:
         if (one.option.spelt) in NO_EFFECT:
-            line.remarks.append(f"{one.option.spelt}: no effect: {NO_EFFECT[one.option.spelt]}")
+            line.notes.append(f"{one.option.spelt}: no effect: {NO_EFFECT[one.option.spelt]}")
     path = line.value("-f")
     layers: list[Layer] = []
     whose = set()
     if path is not None:
         from qpopper_py.personality.qpopper import directives, language
 
-        found = directives.layers(language.read(path, line.euid), line.remarks)
+        found = directives.layers(language.read(path, line.euid), line.notes)
         layers, whose = found.layers, found.whose
         if whose:
             layers.append((path, {"user_options": directives.WHOSE[frozenset(whose)]}))

@@ -127,7 +127,7 @@ SUPPORT = {
 # fmt: off
 TABLE = (
     Directive("announce-expire", INTEGER, "", never("expire", "never"), own=HOME),
-    Directive("announce-login-delay", INTEGER, "", never("announce_login_delay", "0"), own=HOME),
+    Directive("announce-login-delay", INTEGER, "", never("login_delay_announced", "0"), own=HOME),
     Directive("auth-file", STRING, "I", to("auth.auth_file")),
     Directive("auto-delete", BOOLEAN, "U", to("auto_delete"), own=SPOOL),
     Directive("bulldb-max-tries", INTEGER, why="the database of bulletins is read once a user, and never waited for"),
@@ -163,7 +163,7 @@ TABLE = (
     Directive("old-style-uid", BOOLEAN, "", either("uidl", "qpopper2", "qpopper4"), own=HOME),
     Directive("reverse-lookup", BOOLEAN, "U", to("log.reverse_lookup")),
     Directive("server-mode", BOOLEAN, why=NEVER_COPIED),
-    Directive("shy", BOOLEAN, "I", to("shy")),
+    Directive("shy", BOOLEAN, "I", either("server_info", "off", "on")),
     Directive("spool-dir", STRING, "U", to("spool")),
     Directive("spool-options", BOOLEAN, "U", to("spool-options")),
     Directive("statistics", BOOLEAN, "", to("statistics")),
@@ -203,13 +203,13 @@ class Found:
         self.whose: set[str] = set()
 
 
-def layers(statements: "Iterable[Said]", remarks: "list[str]") -> Found:
-    """``statements`` as settings; what has no effect goes to ``remarks``.  Raises ConfigurationError."""
+def layers(statements: "Iterable[Said]", notes: "list[str]") -> Found:
+    """``statements`` as settings; what has no effect goes to ``notes``.  Raises ConfigurationError."""
     found = Found()
     for said in statements:
         row = BY_NAME[said.name]
         if row.verdict == NO_EFFECT:
-            remarks.append(f"{said.origin}: {row.name}: no effect: {row.why}")
+            notes.append(f"{said.origin}: {row.name}: no effect: {row.why}")
         elif row.name in ("user-options", "spool-options"):
             whose = HOME if row.name == "user-options" else SPOOL
             found.whose = found.whose | {whose} if said.value else found.whose - {whose}

@@ -11,7 +11,8 @@ VERSION = "4.0.5"  # the release whose place this takes; clients and log watcher
 TEXTS = {
     **ucb.TEXTS,
     "greeting": f"Qpopper (version {VERSION}) at {{host}} starting.",
-    "greeting_shy": "ready",
+    "greeting_min": "Qpopper at {host} starting.",
+    "greeting_off": "ready",
     "logged_in": "{user} has {count} visible message{s} ({hidden} hidden) in {octets} octets.",
     "noop": "no big woop",
     "timeout": "POP timeout from {host}",
