@@ -10,7 +10,6 @@ Loaded only when asked for: the parser is the standard library's, and large.
 import email
 import html
 from email import policy
-from html.parser import HTMLParser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 DEEPEST = 50  # parts within parts
 PARTS = 1000
 MIME = (b"content-", b"mime-version:")
-SKIPPED = ("script", "style", "head", "title")
+COMMENT = "-->"
+SKIPPED = ("script", "style", "title")
 BREAKS = (
     "br",
     "p",
@@ -143,11 +143,8 @@ def marked_up(text: str, kind: str) -> str:
 
 
 def bare(text: str) -> str:
-    """The words of HTML."""
-    reader = Words()
-    reader.feed(text)
-    reader.close()
-    lines = (" ".join(line.split()) for line in "".join(reader.pieces).split("\n"))
+    """The words of HTML, in time that grows as the text does (the library's parser takes its square)."""
+    lines = (" ".join(line.split()) for line in html.unescape("".join(words(text))).split("\n"))
     kept: list[str] = []
     for line in lines:
         if line or (kept and kept[-1]):
@@ -155,26 +152,26 @@ def bare(text: str) -> str:
     return "\n".join(kept).strip("\n") + "\n"
 
 
-class Words(HTMLParser):
-    """Collects what a reader sees."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.pieces: list[str] = []
-        self.hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: "list[tuple[str, str | None]]") -> None:  # noqa: ARG002  # the parser's
-        if tag in SKIPPED:
-            self.hidden += 1
-        elif tag in BREAKS:
-            self.pieces.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in SKIPPED:
-            self.hidden = max(0, self.hidden - 1)
-        elif tag in BREAKS:
-            self.pieces.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self.hidden:
-            self.pieces.append(data.replace("\n", " "))
+def words(text: str) -> "Iterator[str]":
+    """What stands between tags, and an end of line for those that begin one; entities as they are."""
+    first, *chunks = text.replace("\n", " ").split("<")
+    yield first
+    hidden = ""  # what ends the text that is not to be seen: a closing tag, or a comment's end
+    for chunk in chunks:
+        if hidden == COMMENT or (not hidden and chunk.startswith("!--")):
+            _, closed, shown = chunk.partition(COMMENT)
+            hidden = "" if closed else COMMENT
+            yield shown
+            continue
+        tag, closed, shown = chunk.partition(">")
+        name = tag.strip("/").split(" ", 1)[0].lower()
+        if hidden:
+            if tag.startswith("/") and name == hidden:
+                hidden = ""
+                yield shown
+        elif not closed or not (name[:1].isalpha() or name[:1] in ("!", "?")):
+            yield "<" + chunk
+        elif name in SKIPPED and not tag.startswith("/") and not tag.endswith("/"):
+            hidden = name
+        else:
+            yield ("\n" if name in BREAKS else "") + shown

@@ -5,8 +5,6 @@ name ends in -no-mime asks for it in RETR and TOP throughout.  Sizes in such ans
 of STAT and of LIST without the word are the mail's own.
 """
 
-import time
-
 from qpopper_py.errors import Refused
 from qpopper_py.protocol.reply import Reply, listing
 from qpopper_py.protocol.request import number, plain
@@ -17,12 +15,15 @@ from qpopper_py.session.maildrop import UID_NUMBERED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qpopper_py.session.session import Session
 
 SENDER = 128  # characters of the From field in EUIDL
 MACROS = 10
 MACRO_NAME = 100
 LARGEST = 16 << 20  # octets of a message that is reduced; a larger one is sent as it is, for it must be held whole
+SECONDS = 10  # that it may take; what takes longer is sent as it is
 KINDS = (b"plain", b"html")
 
 
@@ -113,8 +114,38 @@ def reduced(session: "Session", index: int, kind: str) -> bytes:
         return whole
     from qpopper_py.protocol import plain_text
 
-    began = time.monotonic()
-    text = plain_text.reduced(whole, kind)
-    if time.monotonic() - began > 10:
-        session.warn(f"message {index + 1} of {session.user} took {time.monotonic() - began:.0f} s to reduce to text")
-    return text
+    try:
+        return within(SECONDS, lambda: plain_text.reduced(whole, kind))
+    except TimeoutError:
+        session.warn(
+            f"message {index + 1} of {session.user} was not reduced to text in {SECONDS} s; it is sent as it is"
+        )
+        return whole
+
+
+def within(seconds: float, work: "Callable[[], bytes]") -> bytes:
+    """What ``work`` makes; TimeoutError where that takes longer: a stranger's mail must not keep us busy for hours.
+
+    By an alarm, which only the main thread can have; in another it takes its time.
+    """
+    import signal
+
+    late: list[bool] = []
+
+    def over(*_: object) -> None:
+        late.append(True)
+        raise TimeoutError
+
+    try:
+        before = signal.signal(signal.SIGALRM, over)
+    except ValueError:
+        return work()
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        made = work()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before or signal.SIG_DFL)
+    if late:
+        raise TimeoutError
+    return made

@@ -74,6 +74,32 @@ def test_what_a_reader_sees(message, body):
     assert text_of(message) == body
 
 
+@pytest.mark.parametrize(
+    ("html", "words"),
+    [
+        ("a < b and <i>c</i>", "a < b and c"),
+        ("<!-- <b>not</b> this -->that<!---->!", "that!"),
+        ("<script>if (a<b) x('</p>')</script>seen", "seen"),
+        ("<STYLE type=x>p{}</STYLE><p class='a'>one<p>two", "one\r\n\r\ntwo"),
+        ("<title>not</title><ul><li>a<li>b</ul>", "a\r\nb"),
+        ("&lt;p&gt; &amp;amp; &nbsp; &#8364; &bogus;", "<p> &amp; € &bogus;"),
+        ("<script/>still", "still"),
+        ("<>empty</>", "<>empty</>"),
+    ],
+)
+def test_the_words_of_html(html, words):
+    message = multi(b"mixed", part(b"text/html; charset=utf-8", html.encode()))
+    assert " ".join(text_of(message).split()) == " ".join((words + "\r\n").split())
+
+
+@pytest.mark.parametrize("piece", ["<", "<!--", "<!", "<a ", "&", "<a href='", "<script>", "</", "<![CDATA["])
+def test_html_is_read_in_time_that_grows_as_it_does(piece):
+    message = multi(b"mixed", part(b"text/html", piece.encode() * (1_000_000 // len(piece))))
+    began = time.process_time()
+    reduced(message)
+    assert time.process_time() - began < 5
+
+
 def test_html_is_had_where_it_is_asked_for():
     message = multi(b"alternative", part(b"text/plain", b"a<b"), part(b"text/html", b"<p>words</p>"))
     assert text_of(message, "html") == "<p>words</p>\r\n"

@@ -1,5 +1,7 @@
 """EUIDL, MDEF and MANGLE, which Qpopper alone had (reference sections 4.4, 4.10 and 6)."""
 
+import time
+
 import pytest
 
 from qpopper_py.errors import MaildropTrouble
@@ -187,6 +189,18 @@ def test_a_message_that_cannot_be_read_is_an_error_before_ok():
 def test_a_message_beyond_the_limit_is_sent_as_it_is(monkeypatch):
     monkeypatch.setattr(extras, "LARGEST", len(MIXED) - 1)
     assert said(b"LIST 1 MANGLE\r\n") == [b"+OK 1 %d" % len(MIXED)]
+
+
+def test_a_message_that_takes_too_long_is_sent_as_it_is(monkeypatch):
+    """Boundaries within boundaries: the library's parser looks at each line for each of them."""
+    deep = b"".join(b"Content-Type: multipart/mixed; boundary=%d\r\n\r\n--%d\r\n" % (n, n) for n in range(150))
+    message = deep + b"Content-Type: text/plain\r\n\r\n" + b"--\r\n" * 200_000
+    monkeypatch.setattr(extras, "SECONDS", 0.2)
+    began = time.monotonic()
+    talked = talk(b"LIST 1 MANGLE\r\nNOOP\r\n", messages=[message])
+    assert talked.lines[3:] == [b"+OK 1 %d" % len(message), b"+OK no big woop"]
+    assert time.monotonic() - began < 10
+    assert [event for event in talked.events if "was not reduced to text" in getattr(event, "what", "")]
 
 
 def test_a_parser_that_fails_breaks_no_session(monkeypatch):
