@@ -24,6 +24,22 @@ class Popper(Rooted):
     def command(self) -> list[str]:
         return [*super().command(), "--personality", "qpopper"]
 
+    def home(self, user: str) -> Path:
+        return self.folder / "homes" / user
+
+    def write_accounts(self) -> None:
+        """As the other, and with homes that nobody else may enter."""
+        super().write_accounts()
+        accounts = self.folder / "auth/accounts"
+        lines = [line.split(":") for line in accounts.read_text().splitlines()]
+        for fields in lines:
+            home = self.home(fields[0])
+            home.mkdir(parents=True, exist_ok=True)
+            home.chmod(0o700)
+            os.chown(home, UIDS[fields[0]], UIDS[fields[0]])
+            fields[5] = str(home)
+        accounts.write_text("".join(":".join(fields) + "\n" for fields in lines))
+
 
 @pytest.fixture
 def server() -> Iterator[Popper]:
@@ -76,6 +92,25 @@ def test_a_users_options_hold_for_that_users_session(server: Popper) -> None:
         bob.login("bob", USERS["bob"])
         assert alice.line() == b"-ERR POP timeout from pop.example.org"
         assert bob.ask("NOOP") == b"+OK no big woop"
+
+
+@pytest.mark.parametrize("mode", ["standalone", "prefork"])
+def test_the_file_at_home_is_read_as_its_owner_anew_for_each_session(server: Popper, mode: str) -> None:
+    server.settings |= {"serve.mode": mode, "login_hook": ""}
+    with server:
+        path = server.home("alice") / ".qpopper-options"
+        path.write_text("reset UW-kluge\nset timeout = 1\nset log-facility = local0\n")
+        os.chown(path, UIDS["alice"], UIDS["alice"])
+        with server.dialogue() as line:
+            line.login("alice", USERS["alice"])
+            assert line.line() == b"-ERR POP timeout from pop.example.org"
+            assert line.line() == b""
+        server.log.wait_for("Attempt to use restricted option log-facility; scanning line 3 of ")
+        path.unlink()
+        with server.dialogue() as line:
+            assert line.login("alice", USERS["alice"]).startswith(b"+OK")
+            assert line.ask("QUIT").startswith(b"+OK")
+        assert server.log.text.count("restricted") == 1
 
 
 def test_a_user_cannot_have_the_servers_secrets_read_as_options(server: Popper) -> None:

@@ -178,7 +178,7 @@ def test_the_suffix_alone_is_a_name():
 
 
 def test_a_reduced_message_counts_as_retrieved():
-    assert said(b"RETR 1 MANGLE\r\nLAST\r\n")[-1] == b"+OK 1 is the last message seen."
+    assert said(b"RETR 1 MANGLE\r\nLAST\r\n")[-1] == b"+OK 1 is the last read message."
 
 
 def test_a_message_that_cannot_be_read_is_an_error_before_ok():

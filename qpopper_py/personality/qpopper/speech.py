@@ -15,6 +15,7 @@ TEXTS = {
     "greeting_off": "ready",
     "logged_in": "{user} has {count} visible message{s} ({hidden} hidden) in {octets} octets.",
     "noop": "no big woop",
+    "last": "{number} is the last read message.",
     "timeout": "POP timeout from {host}",
     "uidl_number": "Parameter must be a number between 1 and {count}",
     "uidl_range": "Message {number} out of range.",
