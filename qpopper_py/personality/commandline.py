@@ -295,7 +295,8 @@ class Line:
         try:
             return read(value)
         except ValueError as why:
-            raise ConfigurationError(f"command line: {option.spelt} {value!r} {why}") from None
+            shown = "" if value is None else f" {value!r}"
+            raise ConfigurationError(f"command line: {option.spelt}{shown} {why}") from None
 
     def value(self, spelt: str) -> "str | None":
         """The last value given to the option spelt so, or None."""

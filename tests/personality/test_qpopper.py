@@ -136,7 +136,7 @@ def test_without_an_operand_it_serves_the_connection_of_inetd() -> None:
         (["-e", "expire"], "is not login_delay=SECONDS,expire=DAYS"),
         (["-e", "days=3"], "neither login_delay nor expire"),
         (["-y", "uucp"], "log.facility"),
-        (["-x"], "no description in any manual"),
+        (["-x"], "command line: -x is of Qpopper 4.1"),
         (["-b", "bulls"], "is not an absolute path"),
         (["-f", "/nonexistent/config"], "Unable to process config file /nonexistent/config"),
         (["-i"], "there is no option -i"),

@@ -16,6 +16,8 @@ from qpopper_py.auth.stamp import has_apop_entries
 from qpopper_py.tools import popauth, popauth_line
 from qpopper_py.tools.popauth_line import MODES, weakness
 from tests.guard import GUARD
+from tests.harness import environment
+from tests.tools.test_mailauth_terminal import Terminal
 
 SECRET = "tAn5-taaf"
 OTHER = "an 0ther one"
@@ -388,3 +390,27 @@ def test_by_sudo_there_is_no_trace(desk: Desk, monkeypatch: pytest.MonkeyPatch) 
 @needs_root
 def test_debug_tells_what_is_done(desk: Desk) -> None:
     assert "[popauth] list by root" in desk("-debug", "-list", "ALL").err
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# At a terminal
+
+
+@needs_root
+def test_the_script_asks_at_the_terminal_and_shows_nothing(empty: Desk) -> None:
+    script = Path(__file__).resolve().parent.parent.parent / "scripts/scramauth"
+    if not script.exists():
+        pytest.skip("the scripts are not beside the tests here")
+    desk = empty.made()
+    words = [word for name, value in desk.settings.items() for word in ("--set", f"{name}={value}")]
+    line = [sys.executable, str(script), "--config", "none", *words, "--set", "log.to=stderr", "-user", "alice"]
+    at = Terminal(line, environment())
+    at.wait_for(r"Adding only SCRAM password for alice\.\s*New password:")
+    at.type("1234")
+    at.wait_for(r"Please use at least one non-numeric character\.\s*New password:")
+    at.type(SECRET)
+    at.wait_for("Retype new password:")
+    at.type(SECRET)
+    assert at.end() == 0, at.seen
+    assert SECRET not in at.seen
+    assert desk.db.apop_secret("alice") == SECRET.encode()

@@ -142,7 +142,12 @@ OPTIONS: "tuple[Option, ...]" = (
     Option("U", "", "heed .USER.qpopper-options in the spool"),
     Option("v", "", "print the version", action="version"),
     Option("V", "", "print the version", action="version"),
-    Option("x", "", "refused", sets=refused("has no description in any manual of Qpopper; leave it out")),
+    Option(
+        "x",
+        "",
+        "refused: what it did in Qpopper 4.1 is not known here",
+        sets=refused("is of Qpopper 4.1, and nobody told us what it does; leave it out"),
+    ),
     Option("y", "FACILITY", "the syslog facility: mail, local0 to local7", setting="log.facility", read=str.lower),
 )
 
