@@ -123,7 +123,11 @@ class Doorstep:
 
                 if not admitted(stream, facts, self.settings, self.emit, teller):
                     return  # without a word, as tcpd does
-            line = b"" if listener.kpop or listener.tls == "implicit" else greeting(self.dialect, facts)
+            line = (
+                b""
+                if listener.kpop or listener.tls == "implicit"
+                else greeting(self.dialect, facts, self.settings.server_info)
+            )
             try:
                 if line:
                     stream.send(memoryview(line))

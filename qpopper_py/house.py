@@ -163,7 +163,7 @@ class House(Doorstep):
         from qpopper_py.privilege import no_core_dumps
 
         no_core_dumps()
-        self.taps = open_taps(self.settings, self.warn)
+        self.taps = open_taps(self.settings, self.warn, self.settings.log_ident)
 
     def make_gate(self) -> "Gate":
         """The gate, ready to judge.  Reads secrets: not for a process that forks mail processes."""
@@ -298,6 +298,8 @@ class House(Doorstep):
                 "sent": session.wire.sent,
                 "offered": list(session.offered),
                 "utf8": session.utf8,
+                "reduced": session.reduced,
+                "auth_ms": round(session.auth_seconds * 1000),
                 "refused": min(session.refused, 2**62),
             }
         return stream, None
@@ -319,7 +321,7 @@ class House(Doorstep):
         session = self.session(stream, facts, gate)
         if securing and facts.listener.tls == "starttls":
             session.starttls = securing.ready
-        line = greeting(self.dialect, facts)
+        line = greeting(self.dialect, facts, self.settings.server_info)
         if not greeted:
             session.wire.write(line)
             session.wire.flush()
@@ -347,7 +349,8 @@ class House(Doorstep):
                 session.wire.sent = fields["sent"]
                 session.resume(account, fields["mechanism"], fields["heard"], fields["failures"])
                 session.offered, session.utf8 = tuple(fields["offered"]), bool(fields["utf8"])
-                session.refused = fields["refused"]
+                session.refused, session.reduced = fields["refused"], bool(fields["reduced"])
+                session.auth_seconds = fields["auth_ms"] / 1000
                 self.enter(session, account, facts, state, dotlock)
         finally:
             stream.close()
@@ -368,15 +371,22 @@ class House(Doorstep):
         from qpopper_py.session.mailer import Mailer
         from qpopper_py.store.opening import NoStore
 
-        settings = self.settings
-
         def warn(what: str) -> None:
             self.warn(what, facts)
 
+        settings = session.settings = self.settings_of(account, warn)
         mailer = Mailer(settings, self.emit, facts, account.user, account.system, state)
         with Slot(state, settings, warn) as full:
             store = NoStore(full) if full else open_maildrop(account, facts.host, state, settings, warn, dotlock)
             session.transact(store, mailer, state)
+
+    def settings_of(self, account: "Account", warn: "Callable[[str], None]") -> "Settings":
+        """The settings, with what the account's own options change; in a process that is the mail user."""
+        if self.settings.user_options == "off":
+            return self.settings
+        from qpopper_py.personality.qpopper.own import settled
+
+        return settled(self.settings, account.home, self.mailbox_of(account), warn)
 
     def state_of(self, account: "Account") -> str:
         """Where the account's state may be kept, or empty."""

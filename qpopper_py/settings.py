@@ -97,7 +97,15 @@ class Settings:
     timeout = Seconds(
         "timeout", 600, "how long to wait for a command (RFC 1939 asks for ten minutes at least)", 1, 86400
     )
+    server_info = Choice(
+        "server_info", "on", ["on", "min", "off"], "what greeting and CAPA tell: all; not the version; nothing"
+    )
     login_timeout = Seconds("login_timeout", 60, "how long a client may take to log in", 1)
+    login_delay_announced = Seconds(
+        "login_delay_announced",
+        0,
+        "what CAPA asks of clients between two logins (LOGIN-DELAY), enforced or not; 0: nothing",
+    )
     transfer_timeout = Seconds("transfer_timeout", 120, "how long a client may accept nothing of a transfer", 1)
     statistics = Switch("statistics", False, "one Stats: record to the log for each session (-s)")
     debug = Switch("debug", False, "SO_DEBUG on the socket, and each command and reply to the log (-d)")
@@ -184,6 +192,10 @@ class Settings:
         "bulletins.new_users", 1, "how many of the latest bulletins a user gets of whom nothing is known", 0, 1_000_000
     )
 
+    bulletins_groups = Switch(
+        "bulletins.groups", False, "a bulletin NUMBER.GROUP.NAME is for the members of that group; GROUP all: everybody"
+    )
+
     log_to = Choice(
         "log.to", "auto", ["auto", "syslog", "stderr"], "where the log goes; auto: syslog if it is there, else stderr"
     )
@@ -193,17 +205,25 @@ class Settings:
         ["mail", "daemon", "auth", "user", *(f"local{n}" for n in range(8))],
         "the syslog facility",
     )
+    log_ident = Text("log.ident", "pop3d", "the program's name in the log")
     log_reverse_lookup = Switch(
         "log.reverse_lookup", False, "log the client's name beside its address; costs a look-up a session"
     )
 
-    log_ident = Word("log.ident", "pop3d", "the program's name in the log")
     log_style = Choice(
         "log.style",
         "own",
         ["own", "popa3d"],
         "the form of records of sessions and logins: ours, with address and session; or an old program's, for watchers",
     )
+    log_login = Text(
+        "log.login", "", "the record of a login: %0 version, %1 user, %2 client's name, %3 its address; empty: ours"
+    )
+    log_timing = Switch("log.timing", False, "one record for each session: how long login, opening and update took")
+    log_statistics_client = Switch(
+        "log.statistics_client", False, "the Stats: record ends in the client's name and address"
+    )
+
     log_unknown_names = Choice(
         "log.unknown_names",
         "hidden",
@@ -260,6 +280,9 @@ class Settings:
     )
     auth_max_failures = Whole(
         "auth.max_failures", 3, "refused logins after which the connection ends; 0: no end", 0, 1000
+    )
+    no_mime_suffix = Switch(
+        "no_mime_suffix", False, "-no-mime behind a user's name asks for mail reduced to text, where X-MANGLE is served"
     )
     auth_lowercase_user = Switch(
         "auth.lowercase_user", False, "turn user names to lower case before they are looked up"
@@ -448,6 +471,16 @@ class Settings:
     )
     locks_timeout = Seconds("locks.timeout", 10, "how long to try for a lock that somebody holds", 0, 3600)
 
+    user_options = Choice(
+        "user_options",
+        "off",
+        ["off", "home", "spool", "both"],
+        "whether a user's own options count: ~/.qpopper-options; .USER.qpopper-options beside the mailbox; both",
+    )
+    login_hook = Path(
+        "login_hook", "", "a program that is run as the mail user at each login, with USER and IP in its environment"
+    )
+
     xmit = Choice("xmit", "system-users", ["system-users", "all", "off"], "who may send mail by XTND XMIT")
     xmit_sender = Sender(
         "xmit_sender",
@@ -529,6 +562,13 @@ class Settings:
             self._at_odds("c2.times", "c2.times holds for nobody while auth.c2 is false; set that, or unset this")
         if self.virtual_only and not self.virtual_home:
             self._at_odds("virtual.only", "virtual.only is true, but virtual.home is empty: nobody can log in; set it")
+
+    def with_layers(self, layers: "Sequence[tuple[str, Mapping[str, object]]]") -> "Settings":
+        """These settings with ``layers`` over them.  Raises ConfigurationError."""
+        made = Settings(layers)
+        made.values, made.origins = {**self.values, **made.values}, {**self.origins, **made.origins}
+        made._agree()
+        return made
 
     def listener(self, given: Listener) -> Listener:
         """``given`` with what holds for all where it says nothing."""

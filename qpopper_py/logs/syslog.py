@@ -45,19 +45,24 @@ FACILITIES = {
 class Log:
     """A sink.  Never raises: mail goes on when the log cannot be written."""
 
-    __slots__ = ("debug", "forms", "statistics", "write")
+    __slots__ = ("asked", "write")
 
     def __init__(
-        self, write: "Write", statistics: bool = False, debug: bool = False, forms: "Forms | None" = None
+        self,
+        write: "Write",
+        statistics: bool = False,
+        debug: bool = False,
+        login: str = "",
+        timing: bool = False,
+        client: bool = False,
+        forms: "Forms | None" = None,
     ) -> None:
-        """``write``: takes a priority and a text of printable ASCII.  ``forms``: of another log.style."""
+        """``write``: takes a priority and a text of printable ASCII.  The others are ``records``'."""
         self.write = write
-        self.forms = forms
-        self.statistics = statistics
-        self.debug = debug
+        self.asked = (statistics, debug, login, timing, client, forms)
 
     def __call__(self, event: "Event") -> None:
-        for priority, text in records(event, self.statistics, self.debug, self.forms):
+        for priority, text in records(event, *self.asked):
             self.write(priority, text)
 
     def close(self) -> None:
@@ -67,8 +72,15 @@ class Log:
 
 def open_log(settings: "Settings", program: str = "pop3d") -> Log:
     """The log as ``settings`` ask for it.  Early: before privileges or the view of /dev are given up."""
-    forms = style(settings.log_style)
-    return Log(open_writer(settings, program), settings.statistics, settings.debug, forms)
+    return Log(
+        open_writer(settings, program),
+        settings.statistics,
+        settings.debug,
+        settings.log_login,
+        settings.log_timing,
+        settings.log_statistics_client,
+        style(settings.log_style),
+    )
 
 
 def open_writer(settings: "Settings", program: str) -> "Write":

@@ -47,7 +47,7 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
     yield from map(hint, invocation.notes)
     from qpopper_py.personality.check_logins import fronts, mechanisms, policy, sources, tokens, virtual, wrappers
     from qpopper_py.personality.check_network import limits, proxies
-    from qpopper_py.personality.check_rules import bulletins, deleting, unique_ids
+    from qpopper_py.personality.check_rules import bulletins, deleting, hook, unique_ids
     from qpopper_py.personality.check_tls import exposed, tls
 
     checks = (
@@ -73,6 +73,7 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
         accounts,
         locks,
         deleting,
+        hook,
         bulletins,
         unique_ids,
     )

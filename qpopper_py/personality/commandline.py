@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
         name: str
         title: str
-        RULES: str  # by which its line is read: options.POSIX or options.GNU
+        RULES: str  # by which its line is read: options.POSIX, GNU or FIRST
         OPTIONS: tuple[Option, ...]
         SETTINGS: dict[str, object]
         DIALECT: Dialect
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
         def configured(self, line: "Line") -> "list[Layer]":
             """What operands, options that no setting stands for, and the old program's own files amount to.
 
-            Weaker than pop3d.toml.  Raises ConfigurationError.
+            Weaker than pop3d.toml.  What is as strong as the line goes to ``line.layers``; what has no effect, with
+            the reason, to ``line.notes``.  Raises ConfigurationError.
             """
 
     Layer = tuple[str, Mapping[str, object]]
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "/etc/pop3d.toml"
 PREFIX = "qp-"
-SERVED = ("tru64", "popa3d")
+SERVED = ("tru64", "popa3d", "qpopper")
 # The base name of the program, or of a link on the way to it -> the personality; pop3d and in.pop3d say nothing.
 NAMES = {
     "tru64-pop3d": "tru64",
@@ -122,7 +123,7 @@ def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, call
     settings = Settings([*layers, *said, *line.layers])
     inetd = line.action != "demo" and (line.inetd or not settings.listen)
     invocation = Invocation(line.action, settings, personality, inetd, path)
-    invocation.notes = line.notes
+    invocation.notes += line.notes
     return invocation
 
 
@@ -294,7 +295,8 @@ class Line:
         try:
             return read(value)
         except ValueError as why:
-            raise ConfigurationError(f"command line: {option.spelt} {value!r} {why}") from None
+            shown = "" if value is None else f" {value!r}"
+            raise ConfigurationError(f"command line: {option.spelt}{shown} {why}") from None
 
     def value(self, spelt: str) -> "str | None":
         """The last value given to the option spelt so, or None."""

@@ -13,7 +13,9 @@ TEXTS = {
     "greeting": "host",
     "signing_off": "host",
     "user": "user",
-    "logged_in": "user count octets",
+    "greeting_min": "host",
+    "greeting_off": "host",
+    "logged_in": "user count octets s hidden",
     "stat": "count octets",
     "list": "count octets",
     "list_one": "number octets",
@@ -25,7 +27,19 @@ TEXTS = {
     "last": "number",
     "uidl": "",
     "uidl_one": "number uid",
+    "uidl_number": "number count",
+    "uidl_range": "number count",
+    "uidl_deleted": "number",
+    "euidl": "",
+    "euidl_one": "number uid octets sender",
+    "mdef": "name",
+    "mdef_syntax": "",
+    "mdef_too_long": "",
+    "mdef_too_many": "limit",
+    "mangle_unknown": "verb word",
+    "mangle_syntax": "",
     "capa": "",
+    "implementation": "version",
     "xlst": "",
     "xmit": "",
     "xmit_sent": "",
@@ -55,7 +69,7 @@ TEXTS = {
     "trouble": "",
     "changed": "",
     "update_failed": "",
-    "timeout": "",
+    "timeout": "host",
     "stls": "",
     "under_tls": "",
     "no_tls": "",
@@ -72,9 +86,11 @@ class Dialect:
     unless ``commands = all``.  ``states``: verbs that it took in some of their states only (those of
     :mod:`~qpopper_py.session.table`).  ``codes``: whether it had the response codes of RFC 2449.  ``strict``: whether
     it split lines as RFC 1939 has it, at single blanks (:func:`~qpopper_py.protocol.request.parse_strictly`).
+    ``extras``: which of the commands that no RFC has and no other program it served, by their names in that table.
+    ``local_time``: CAPA tells the time here (X-LOCALTIME).
     """
 
-    __slots__ = ("codes", "states", "strict", "texts", "withheld")
+    __slots__ = ("codes", "extras", "local_time", "states", "strict", "texts", "withheld")
 
     def __init__(
         self,
@@ -83,12 +99,16 @@ class Dialect:
         states: "Mapping[str, tuple[str, ...]] | None" = None,
         codes: bool = True,
         strict: bool = False,
+        extras: "tuple[str, ...]" = (),
+        local_time: bool = False,
     ) -> None:
         self.texts = texts
         self.withheld = withheld
         self.states = states or {}
         self.codes = codes
         self.strict = strict
+        self.extras = extras
+        self.local_time = local_time
 
     def say(self, what: str, **fields: "str | int") -> str:
         """The text ``what`` with its fields filled in; fields are never read as templates."""

@@ -1,5 +1,7 @@
 """CAPA (RFC 2449), computed from the table: what is announced is what is served."""
 
+import time
+
 from qpopper_py import __version__
 from qpopper_py.protocol.reply import Reply, listing
 
@@ -16,12 +18,13 @@ def capa(session: "Session", words: "list[bytes]") -> Reply:
     """The same list before and after login, but for what depends on TLS: clients ask once, and again after STLS."""
     said = [row.capa for same_verb in session.rows.values() for row in same_verb]
     lines = [line for line in (capa if isinstance(capa, str) else capa(session) for capa in said) if line]
-    lines += [
-        "PIPELINING",
-        *(CODES if session.codes else ()),
-        expire(session.settings),
-        f"IMPLEMENTATION qpopper_py-{__version__}",
-    ]
+    lines += ["PIPELINING", *(CODES if session.codes else ()), expire(session.settings)]
+    if session.settings.login_delay_announced:
+        lines.append(f"LOGIN-DELAY {session.settings.login_delay_announced}")
+    if session.dialect.local_time:
+        lines.append("X-LOCALTIME " + time.strftime("%a, %d %b %Y %H:%M:%S %z"))
+    if session.account or session.settings.server_info == "on":
+        lines.append("IMPLEMENTATION " + session.dialect.say("implementation", version=__version__))
     return Reply(session.dialect.say("capa"), listing(lines))
 
 

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from qpopper_py.protocol.dialect import Dialect
     from qpopper_py.store.base import Store
 
+NUMBERED = ("no_message", "no_message", "is_deleted")
+UID_NUMBERED = ("uidl_number", "uidl_range", "uidl_deleted")
+
 
 class Maildrop:
     """Opening it takes the store's snapshot; raises MaildropError.
@@ -55,18 +58,22 @@ class Maildrop:
         marked, all_ = self.marked, range(len(self.entries))
         return (index for index in all_ if index not in marked) if marked else all_
 
-    def find(self, word: bytes) -> int:
-        """The index of the message whose number ``word`` is, marked or not; Refused if there is none."""
+    def find(self, word: bytes, texts: "tuple[str, str, str]" = NUMBERED) -> int:
+        """The index of the message whose number ``word`` is, marked or not; Refused if there is none.
+
+        ``texts``: the dialect's, for no number, for one that no message has, for one that is marked.
+        """
         value = number(word, len(self.entries))
         if not value:
-            raise Refused(self.dialect.say("no_message", number=plain(word, 20)))
+            text = texts[0] if number(word) is None else texts[1]
+            raise Refused(self.dialect.say(text, number=plain(word, 20), count=len(self.entries)))
         return value - 1
 
-    def open(self, word: bytes) -> int:
+    def open(self, word: bytes, texts: "tuple[str, str, str]" = NUMBERED) -> int:
         """As ``find``, and not marked as deleted."""
-        index = self.find(word)
+        index = self.find(word, texts)
         if index in self.marked:
-            raise Refused(self.dialect.say("is_deleted", number=index + 1))
+            raise Refused(self.dialect.say(texts[2], number=index + 1))
         return index
 
     def dele(self, index: int) -> None:

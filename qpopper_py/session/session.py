@@ -106,6 +106,10 @@ class Session:
         self.mechanism = ""
         self.offered: tuple[str, ...] = ()  # SASL mechanisms, as last announced
         self.utf8 = False  # the client said UTF8 (RFC 6856)
+        self.reduced = False  # the name said that MIME is to be reduced to text
+        self.macros: dict[bytes, bytes] = {}
+        self.began = 0.0  # when the greeting was sent
+        self.auth_seconds = 0.0  # from the greeting to the login
         self.failures = 0
         self.refused = 0  # commands answered -ERR
         self.heard = ""  # the safe form of the present line
@@ -116,7 +120,8 @@ class Session:
 
     def greeted(self, line: bytes) -> None:
         """The greeting ``line`` was sent; the time to log in runs from here."""
-        self.login_deadline = self.wire.deadline = self.clock() + self.settings.login_timeout
+        self.began = self.clock()
+        self.login_deadline = self.wire.deadline = self.began + self.settings.login_timeout
         self.wire.sent += len(line)
         if self.taps:
             self._tell(line)
@@ -131,6 +136,7 @@ class Session:
         if self.state != table.TRANSACTION:
             self.close()
             return None
+        self.auth_seconds = max(0.0, self.clock() - self.began)
         return self.account
 
     def resume(self, account: "Account", mechanism: str, heard: str, failures: int) -> None:
@@ -151,7 +157,10 @@ class Session:
             self.wire.deadline = NEVER
             self.mailer = mailer
             self.update = Update(self.settings, state, self.closing, self.warn)
-            if self._open(store):
+            began = self.clock()
+            opened = self._open(store)
+            self.closing.auth_seconds, self.closing.init_seconds = self.auth_seconds, self.clock() - began
+            if opened:
                 self._converse(table.TRANSACTION)
                 if self.aborted:
                     self.update.on_abort(self.maildrop)
@@ -192,7 +201,12 @@ class Session:
         self.closing.left, self.closing.left_octets = len(drop.entries), drop.octets
         count, octets = drop.count, drop.left_octets
         self.emit(events.LoggedIn(self.facts, account.user, self.mechanism, account.source, count, octets))
-        self._ok(reply.Reply(self.dialect.say("logged_in", user=account.user, count=count, octets=octets)))
+        fields = {"s": "" if count == 1 else "s", "hidden": store.hidden}
+        self._ok(reply.Reply(self.dialect.say("logged_in", user=account.user, count=count, octets=octets, **fields)))
+        if self.settings.login_hook:
+            from qpopper_py.session.hook import run_hook
+
+            run_hook(self.settings.login_hook, account.user, self.facts.peer, self.warn)
         return True
 
     def _converse(self, *states: str) -> None:
@@ -203,7 +217,7 @@ class Session:
             self.wire.flush()
         except TimedOut as why:
             self._over("timeout", why)
-            if text := self.dialect.say("timeout"):  # some close without a word
+            if text := self.dialect.say("timeout", host=self.host):  # some close without a word
                 self._last_words(reply.status(False, text))
         except ConnectionOver as why:
             self._over("hangup", why)
@@ -293,7 +307,7 @@ class Session:
                 raise Refused(self.dialect.say("too_long", limit=limit))
         if len(words) < row.least:
             raise Refused(self.dialect.say("too_few", verb=request.verb))
-        return words
+        return [self.macros.get(word, word) for word in words] if self.macros else words
 
     def _move(self, state: str) -> None:
         """``state`` of a row: a state, or empty for the present one.  OVER is never left again."""

@@ -16,6 +16,7 @@ import pytest
 
 from qpopper_py.personality.commandline import NAMES
 from qpopper_py.settings import Settings
+from qpopper_py.tools.popauth_line import MODES
 from tests.harness import PASSWORD, Dialogue, Server, digest
 from tests.packaging.making import call, other_pythons
 
@@ -89,6 +90,7 @@ class TestInstall:
     def test_modes_are_right_whatever_the_umask(self, make: Maker, tree: Path) -> None:
         make(tree, "install", umask=0o077)
         commands = {make.prefix / "sbin/pop3d", make.prefix / "bin/mailauth", make.prefix / "sbin/qpopper-py"}
+        commands |= {make.prefix / "bin" / name for name in MODES}
         commands |= {make.current / "files" / path.relative_to(make.prefix) for path in commands}
         for path in [make.prefix, *make.prefix.rglob("*")]:
             if not path.is_symlink():

@@ -170,22 +170,24 @@ FORMS = style("popa3d")
     ],
 )
 def test_its_log_lines_are_written_word_for_word(event: events.Event, expected: list[tuple[int, str]]) -> None:
-    assert records(event, False, False, FORMS) == expected
+    assert records(event, False, False, forms=FORMS) == expected
 
 
 def test_a_name_cannot_forge_a_line() -> None:
-    ((_, text),) = records(events.LoginRefused(FACTS, "x\nSession from 1.2.3.4", "PASS", "?"), False, False, FORMS)
+    ((_, text),) = records(
+        events.LoginRefused(FACTS, "x\nSession from 1.2.3.4", "PASS", "?"), False, False, forms=FORMS
+    )
     assert text == "Authentication failed for x\\x0aSession\\x20from\\x201.2.3.4"
 
 
 def test_a_limit_begins_with_the_address_as_there() -> None:
     what = events.Trouble(None, "192.0.2.7: per source limit reached: 50 (limits.sessions_address)", "warning")
-    ((_, text),) = records(what, False, False, FORMS)
+    ((_, text),) = records(what, False, False, forms=FORMS)
     assert re.match(r"192\.0\.2\.7: per source limit reached", text)
 
 
 def test_what_an_administrator_must_know_is_told_in_our_words() -> None:
-    ((_, text),) = records(events.Trouble(FACTS, "a disk is full"), False, False, FORMS)
+    ((_, text),) = records(events.Trouble(FACTS, "a disk is full"), False, False, forms=FORMS)
     assert text == "Error: a disk is full session=S1"
 
 
