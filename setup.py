@@ -55,7 +55,10 @@ setup(
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
     # The launchers themselves, not entry points: a console script may import much before main() is reached.
-    scripts=["scripts/pop3d", "scripts/mailauth", "scripts/qpopper-py", "scripts/mailutils-popauth"],
+    scripts=[
+        f"scripts/{name}"
+        for name in ("pop3d", "mailauth", "qpopper-py", "popauth", "apopauth", "scramauth", "mailutils-popauth")
+    ],
     data_files=data_files(),
     # None is imported before a feature asks for it, and mail is served without any of them.
     install_requires=[

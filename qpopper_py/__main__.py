@@ -8,7 +8,7 @@ import os
 import sys
 
 from qpopper_py.doorstep import Doorstep, last_resort, to_syslog
-from qpopper_py.privilege import claim_descriptors
+from qpopper_py.privilege import claim_descriptors, client_may_be_there
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,13 @@ def main(argv: "list[str] | None" = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if any(word.partition("=")[0].replace("--qp-", "--") in TALKS_TO_A_PERSON for word in argv):
         return in_person(argv)
+    if not client_may_be_there():
+        return in_person(argv)
+    return with_client(argv)
+
+
+def with_client(argv: "list[str]") -> int:
+    """Whoever is on descriptor 0 may be a client, whatever the command line turns out to ask for."""
     stream = claim_descriptors()
     try:
         return attached(argv, stream)
@@ -45,7 +52,7 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
         read = reader(argv)
         invocation = read()
         if invocation.action != "serve":
-            return printed(invocation, stream)
+            return aloud(invocation, stream)
         door = Doorstep(invocation, read)
         if not invocation.inetd:
             stream.close()
@@ -61,13 +68,21 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
     return 0
 
 
-def printed(invocation: "Invocation", stream: "Stream") -> int:
-    """An old program's letter that asks for a text (-h, -V): to whoever typed it, and to no client."""
+def aloud(invocation: "Invocation", stream: "Stream") -> int:
+    """Print what a letter of the old program asks for, where a pipe is on descriptor 0: whoever has the other end.
+
+    A client on a socket has no use for it, and took it for POP3: ConfigurationError.
+    """
+    from qpopper_py.errors import ConfigurationError
     from qpopper_py.personality import report
     from qpopper_py.privilege import SocketStream
 
-    if not isinstance(stream, SocketStream):
-        os.dup2(stream.descriptors()[-1], 1)
+    if isinstance(stream, SocketStream):
+        raise ConfigurationError(
+            f"the command line asks for {invocation.action}, which is for a person, and descriptor 0 is a client;"
+            " take that option out of the line that starts the server"
+        )
+    os.dup2(stream.writer, 1)
     return report.answer(invocation)
 
 
@@ -108,16 +123,14 @@ def reader(argv: "list[str]") -> "Callable[[], Invocation]":
 
 
 def in_person(argv: "list[str]") -> int:
-    """Actions that print, and standalone service in the foreground."""
+    """Actions that print, and standalone service; or a session, where it turns out that one was meant."""
     from qpopper_py.errors import ConfigurationError
 
     try:
         read = reader(argv)
         invocation = read()
-        if invocation.action == "serve" and invocation.inetd:
-            return attached(argv, claim_descriptors())
         if invocation.action == "serve":
-            return listen(Doorstep(invocation, read))
+            return with_client(argv) if invocation.inetd else listen(Doorstep(invocation, read))
         if invocation.action == "demo":
             from qpopper_py.tools.demo import demo
 

@@ -89,7 +89,7 @@ class Doorstep:
                 close()
         self.emit.sinks.clear()
         try:
-            self.emit.sinks.append(open_log(self.settings, "pop3d"))
+            self.emit.sinks.append(open_log(self.settings, self.settings.log_ident))
         except Exception as why:  # noqa: BLE001
             last_resort(why)
 
@@ -123,7 +123,11 @@ class Doorstep:
 
                 if not admitted(stream, facts, self.settings, self.emit, teller):
                     return  # without a word, as tcpd does
-            line = b"" if listener.kpop or listener.tls == "implicit" else greeting(self.dialect, facts)
+            line = (
+                b""
+                if listener.kpop or listener.tls == "implicit"
+                else greeting(self.dialect, facts, self.settings.server_info)
+            )
             try:
                 if line:
                     stream.send(memoryview(line))

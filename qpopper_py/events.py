@@ -102,7 +102,19 @@ class SessionClosed(Event):
     ``left_octets`` what is in the maildrop of those that the session saw.
     """
 
-    __slots__ = ("deleted", "deleted_octets", "how", "left", "left_octets", "retrieved", "sent_octets", "user")
+    __slots__ = (
+        "auth_seconds",
+        "clean_seconds",
+        "deleted",
+        "deleted_octets",
+        "how",
+        "init_seconds",
+        "left",
+        "left_octets",
+        "retrieved",
+        "sent_octets",
+        "user",
+    )
 
     def __init__(
         self,
@@ -125,6 +137,7 @@ class SessionClosed(Event):
         self.left_octets = left_octets
         self.retrieved = retrieved
         self.sent_octets = sent_octets
+        self.auth_seconds = self.init_seconds = self.clean_seconds = 0.0  # from greeting to login; opening; update
 
 
 class Trouble(Event):

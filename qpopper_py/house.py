@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qpopper_py.facts import Facts
     from qpopper_py.kinds.listeners import Listener
     from qpopper_py.privilege import Stream
+    from qpopper_py.serve.background import Presence
     from qpopper_py.serve.delays import Delays, Ending
     from qpopper_py.serve.messenger import Messenger
     from qpopper_py.serve.packing import Fields
@@ -32,6 +33,7 @@ class House(Doorstep):
     taps: "list[Tap]"
     securing: "Securing | None" = None
     _delays: "Delays | None" = None
+    presence: "Presence"  # of a service
 
     def __init__(self, door: Doorstep) -> None:
         self.__dict__.update(vars(door))
@@ -45,9 +47,16 @@ class House(Doorstep):
     # A service
 
     def listen(self, sockets: "Sequence[_socket.socket]" = (), idle: int = 0) -> int:
-        """Serve in the foreground until a signal, or ``idle`` seconds without work, end it."""
+        """Serve until a signal, or ``idle`` seconds without work, end it.
+
+        Whoever gave us ``sockets`` waits for this very process: there is no background then.
+        """
+        from qpopper_py.serve.background import Presence
         from qpopper_py.serve.standalone import Service, Standalone
 
+        self.presence = Presence(self.settings)
+        if self.settings.serve_background and not sockets:
+            self.presence.detach()
         self.recover()
         import qpopper_py.serve.porter  # noqa: F401
 
@@ -63,7 +72,10 @@ class House(Doorstep):
         else:
             self.gate = self.make_gate()
             service = Standalone(self, idle)
-        service.run(sockets)
+        try:
+            service.run(self.presence, sockets)
+        finally:
+            self.presence.over()
         return 0
 
     def recover(self) -> None:
@@ -73,6 +85,7 @@ class House(Doorstep):
         if self.settings.read_only or not unfinished(self.settings.state_dir) or os.fork():
             return
         try:
+            self.presence.apart()
             from qpopper_py.tools.recover import at_start
 
             at_start(self.settings, self.emit)
@@ -108,7 +121,10 @@ class House(Doorstep):
 
     def reread(self) -> "Settings":
         """The configuration as it is now; raises ConfigurationError."""
-        return self.read().settings if self.read else self.settings
+        if not self.read:
+            return self.settings
+        with self.presence.at_home():
+            return self.read().settings
 
     def adopt(self, settings: "Settings") -> None:
         """Go by ``settings`` from here on: log and trace are opened anew, and who forks has a new gate made."""
@@ -150,7 +166,7 @@ class House(Doorstep):
         from qpopper_py.privilege import no_core_dumps
 
         no_core_dumps()
-        self.taps = open_taps(self.settings, self.warn)
+        self.taps = open_taps(self.settings, self.warn, self.settings.log_ident)
 
     def make_gate(self) -> "Gate":
         """The gate, ready to judge.  Reads secrets: not for a process that forks mail processes."""
@@ -286,6 +302,8 @@ class House(Doorstep):
                 "sent": session.wire.sent,
                 "offered": list(session.offered),
                 "utf8": session.utf8,
+                "reduced": session.reduced,
+                "auth_ms": round(session.auth_seconds * 1000),
                 "refused": min(session.refused, 2**62),
             }
         return stream, None
@@ -307,7 +325,7 @@ class House(Doorstep):
         session = self.session(stream, facts, gate)
         if securing and facts.listener.tls == "starttls":
             session.starttls = securing.ready
-        line = greeting(self.dialect, facts)
+        line = greeting(self.dialect, facts, self.settings.server_info)
         if not greeted:
             session.wire.write(line)
             session.wire.flush()
@@ -336,7 +354,8 @@ class House(Doorstep):
                 session.wire.sent = fields["sent"]
                 session.resume(account, fields["mechanism"], fields["heard"], fields["failures"])
                 session.offered, session.utf8 = tuple(fields["offered"]), bool(fields["utf8"])
-                session.refused = fields["refused"]
+                session.refused, session.reduced = fields["refused"], bool(fields["reduced"])
+                session.auth_seconds = fields["auth_ms"] / 1000
                 ending = fields["early"], ended if self.settings.login_delay else None
                 self.enter(session, account, facts, state, dotlock, ending)
         finally:
@@ -365,11 +384,10 @@ class House(Doorstep):
         from qpopper_py.session.mailer import Mailer
         from qpopper_py.store.opening import NoStore
 
-        settings = self.settings
-
         def warn(what: str) -> None:
             self.warn(what, facts)
 
+        settings = session.settings = self.settings_of(account, warn)
         mailer = Mailer(settings, self.emit, facts, account.user, account.system, state)
         early, session.farewell = ending
         with Slot(state, settings, warn) as full:
@@ -391,6 +409,14 @@ class House(Doorstep):
 
             self._delays = Delays(self.settings, self.warn)
         return self._delays
+
+    def settings_of(self, account: "Account", warn: "Callable[[str], None]") -> "Settings":
+        """The settings, with what the account's own options change; in a process that is the mail user."""
+        if self.settings.user_options == "off":
+            return self.settings
+        from qpopper_py.personality.qpopper.own import settled
+
+        return settled(self.settings, account.home, self.mailbox_of(account), warn)
 
     def state_of(self, account: "Account") -> str:
         """Where the account's state may be kept, or empty."""

@@ -220,6 +220,22 @@ def claim_descriptors() -> Stream:
     return SocketStream(sock) if sock else Stream(reader, writer)
 
 
+def client_may_be_there() -> bool:
+    """Whether descriptor 0 is something that a client may be on: a socket, a pipe.
+
+    It is none on a terminal, /dev/null, a file, or nothing at all: then descriptors 0 to 2 that are closed are
+    /dev/null from here on, so that no file or socket of ours ever becomes one of them.
+    """
+    if is_open(0):
+        kind = os.fstat(0).st_mode
+        if stat.S_ISSOCK(kind) or stat.S_ISFIFO(kind):
+            return True
+    while (null := os.open("/dev/null", os.O_RDWR)) <= 2:
+        os.set_inheritable(null, True)
+    os.close(null)
+    return False
+
+
 def is_open(descriptor: int) -> bool:
     try:
         os.fstat(descriptor)

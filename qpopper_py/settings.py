@@ -98,6 +98,9 @@ class Settings:
     timeout = Seconds(
         "timeout", 600, "how long to wait for a command (RFC 1939 asks for ten minutes at least)", 1, 86400
     )
+    server_info = Choice(
+        "server_info", "on", ["on", "min", "off"], "what greeting and CAPA tell: all; not the version; nothing"
+    )
     login_timeout = Seconds("login_timeout", 60, "how long a client may take to log in", 1)
     login_delay = Seconds(
         "login_delay", 0, "how long after the end of a session its user may not log in again; 0: not at all"
@@ -114,8 +117,9 @@ class Settings:
     last = Choice(
         "last",
         "stored",
-        ["stored", "zero", "ucb", "off"],
-        "what LAST answers: highest message retrieved ever; in this session; as UCB's, raised by DELE only; refused",
+        ["stored", "zero", "touched", "ucb", "off"],
+        "what LAST answers: highest message retrieved ever; in this session; retrieved or marked in this session (as"
+        " popa3d's); as UCB's, raised by DELE only; refused",
     )
     uidl = Choice(
         "uidl",
@@ -196,6 +200,10 @@ class Settings:
         "bulletins.new_users", 1, "how many of the latest bulletins a user gets of whom nothing is known", 0, 1_000_000
     )
 
+    bulletins_groups = Switch(
+        "bulletins.groups", False, "a bulletin NUMBER.GROUP.NAME is for the members of that group; GROUP all: everybody"
+    )
+
     log_to = Choice(
         "log.to", "auto", ["auto", "syslog", "stderr"], "where the log goes; auto: syslog if it is there, else stderr"
     )
@@ -205,8 +213,23 @@ class Settings:
         ["mail", "daemon", "auth", "user", *(f"local{n}" for n in range(8))],
         "the syslog facility",
     )
+    log_ident = Text("log.ident", "pop3d", "the program's name in the log")
     log_reverse_lookup = Switch(
         "log.reverse_lookup", False, "log the client's name beside its address; costs a look-up a session"
+    )
+
+    log_style = Choice(
+        "log.style",
+        "own",
+        ["own", "popa3d"],
+        "the form of records of sessions and logins: ours, with address and session; or an old program's, for watchers",
+    )
+    log_login = Text(
+        "log.login", "", "the record of a login: %0 version, %1 user, %2 client's name, %3 its address; empty: ours"
+    )
+    log_timing = Switch("log.timing", False, "one record for each session: how long login, opening and update took")
+    log_statistics_client = Switch(
+        "log.statistics_client", False, "the Stats: record ends in the client's name and address"
     )
 
     log_unknown_names = Choice(
@@ -265,6 +288,9 @@ class Settings:
     )
     auth_max_failures = Whole(
         "auth.max_failures", 3, "refused logins after which the connection ends; 0: no end", 0, 1000
+    )
+    no_mime_suffix = Switch(
+        "no_mime_suffix", False, "-no-mime behind a user's name asks for mail reduced to text, where X-MANGLE is served"
     )
     auth_lowercase_user = Switch(
         "auth.lowercase_user", False, "turn user names to lower case before they are looked up"
@@ -420,6 +446,13 @@ class Settings:
         "accounts.owner", "", "the system user who owns all these maildrops; empty: whom the file names, else ourselves"
     )
 
+    virtual_home = Path(
+        "virtual.home",
+        "",
+        "popa3d's virtual homes: the folder of folders ADDRESS/auth and ADDRESS/mail, by the address that was called",
+    )
+    virtual_only = Switch("virtual.only", False, "whoever calls an address without such a folder cannot log in")
+
     mbox_separator = Choice(
         "mbox.separator",
         "strict",
@@ -452,6 +485,16 @@ class Settings:
     )
     locks_timeout = Seconds("locks.timeout", 10, "how long to try for a lock that somebody holds", 0, 3600)
 
+    user_options = Choice(
+        "user_options",
+        "off",
+        ["off", "home", "spool", "both"],
+        "whether a user's own options count: ~/.qpopper-options; .USER.qpopper-options beside the mailbox; both",
+    )
+    login_hook = Path(
+        "login_hook", "", "a program that is run as the mail user at each login, with USER and IP in its environment"
+    )
+
     xmit = Choice("xmit", "system-users", ["system-users", "all", "off"], "who may send mail by XTND XMIT")
     xmit_sender = Sender(
         "xmit_sender",
@@ -459,6 +502,9 @@ class Settings:
         "envelope sender of XTND XMIT, with %u user; empty: the mailer's own choice, the user who runs it",
     )
     limits_line = Octets("limits.line", 1024, "the longest command line, in octets", 128, 65536)
+    limits_argument = Octets(
+        "limits.argument", 0, "the longest argument but of PASS and AUTH, in octets; RFC 1939 has 40; 0: no other limit"
+    )
     limits_sasl = Octets("limits.sasl", 16 << 10, "the longest line of an AUTH exchange, in octets", 1024, 1 << 20)
     limits_sessions = Whole("limits.sessions", 500, "sessions at once, standalone", 1, 1_000_000)
     limits_sessions_address = Whole(
@@ -495,6 +541,24 @@ class Settings:
 
     def _agree(self) -> None:
         """Raises ConfigurationError for settings that are right one by one and wrong together."""
+        self._agree_on_logins()
+        if self.auto_delete and self.update_on_abort:
+            self._at_odds(
+                "auto_delete",
+                "auto_delete and update_on_abort cannot both be true: a connection that breaks off would delete mail "
+                "that never arrived; take one back",
+            )
+        if self.auto_delete and self.expire not in ("never", "0"):
+            self._at_odds(
+                "auto_delete", f"auto_delete keeps no mail, but expire = {self.expire} promises to; unset one"
+            )
+        if self.delete_expired and self.expire == "never":
+            self._at_odds(
+                "delete_expired", "delete_expired is true, but nothing expires; set expire to a number of days"
+            )
+
+    def _agree_on_logins(self) -> None:
+        """The same of who may log in."""
         if "accounts" in self.auth_sources and not self.virtual_users:
             self._at_odds("auth.sources", "auth.sources names accounts, but accounts.file is empty; set it to the file")
         if (self.kpop or any(one.kpop for one in self.listen)) and "kerberos" not in self.auth_sources:
@@ -510,20 +574,15 @@ class Settings:
             self._at_odds("guess.lockout", "guess.lockout counts failures in state_dir, which is empty; set it")
         if self.c2_times and not self.auth_c2:
             self._at_odds("c2.times", "c2.times holds for nobody while auth.c2 is false; set that, or unset this")
-        if self.auto_delete and self.update_on_abort:
-            self._at_odds(
-                "auto_delete",
-                "auto_delete and update_on_abort cannot both be true: a connection that breaks off would delete mail "
-                "that never arrived; take one back",
-            )
-        if self.auto_delete and self.expire not in ("never", "0"):
-            self._at_odds(
-                "auto_delete", f"auto_delete keeps no mail, but expire = {self.expire} promises to; unset one"
-            )
-        if self.delete_expired and self.expire == "never":
-            self._at_odds(
-                "delete_expired", "delete_expired is true, but nothing expires; set expire to a number of days"
-            )
+        if self.virtual_only and not self.virtual_home:
+            self._at_odds("virtual.only", "virtual.only is true, but virtual.home is empty: nobody can log in; set it")
+
+    def with_layers(self, layers: "Sequence[tuple[str, Mapping[str, object]]]") -> "Settings":
+        """These settings with ``layers`` over them.  Raises ConfigurationError."""
+        made = Settings(layers)
+        made.values, made.origins = {**self.values, **made.values}, {**self.origins, **made.origins}
+        made._agree()
+        return made
 
     @property
     def virtual_users(self) -> bool:

@@ -136,7 +136,7 @@ def test_forms_of_values(name: str, raw: object, value: object) -> None:
         ("hostname", "<a@b>", "no host's name has"),
         ("xmit_sender", "-oQ/tmp", "begins with -"),
         ("xmit_sender", "%h@x", "a % of something else"),
-        ("last", "never", "is not one of stored, zero, ucb, off"),
+        ("last", "never", "is not one of stored, zero, touched, ucb, off"),
         ("auth.sources", "unix,ldap", "'ldap'"),
         ("auth.sources", ["unix", 3], "is not a list"),
         ("trace.users", ["alice", ""], "is not a list"),

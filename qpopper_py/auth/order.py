@@ -7,6 +7,9 @@ With accounts.file (or accounts.domains) set and ``accounts`` not among auth.sou
 first source of system users; without root it is asked in their place, because then the system's passwords are out of
 reach.  Where saslauthd or Kerberos alone is asked for passwords the file, unless named, only tells whose the maildrops
 are.
+
+With virtual.home set, ``virtual`` comes first: at an address that has a home nobody else is asked, whatever they know
+of users of the same name.
 """
 
 import os
@@ -47,6 +50,11 @@ def explained(settings: "Settings") -> str:
 def order(settings: "Settings") -> "list[str]":
     """Names of the sources in the order in which they are asked, each once."""
     names = list(dict.fromkeys(system(settings) if name == "system" else name for name in settings.auth_sources))
+    return ["virtual", *with_accounts(names, settings)] if settings.virtual_home else with_accounts(names, settings)
+
+
+def with_accounts(names: "list[str]", settings: "Settings") -> "list[str]":
+    """The same with ``accounts`` in its place."""
     if not settings.virtual_users or "accounts" in names:
         return names
     place = next((number for number, name in enumerate(names) if name in SYSTEM), None)
@@ -67,6 +75,10 @@ def build(settings: "Settings", warn: "Callable[[str], None]") -> "tuple[list[So
 
     names = order(settings)
     directories: dict[str, Directory] = {}
+    if settings.virtual_home:
+        from qpopper_py.auth.sources.virtual import Virtual
+
+        directories["virtual"] = Virtual(settings)
     if settings.virtual_users:
         from qpopper_py.auth.sources.accounts import Accounts
 

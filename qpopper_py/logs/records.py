@@ -13,7 +13,10 @@ info       ``(vVERSION) POP logout by user "USER" at (CLIENT) IP: HOW, R retriev
 notice     ``[AUTH] Failed attempted login to USER from host (CLIENT) IP: WHY (MECHANISM)``
 warning    ``[SYS/TEMP] Unable to check login to USER from host (CLIENT) IP: WHY (MECHANISM)``, the fault is ours
 notice     ``USER at CLIENT (IP): -ERR TEXT (COMMAND)``
-notice     ``Stats: USER NDELETED BYTESDELETED NLEFT BYTESLEFT``, with -s, after the update, what was really done
+notice     ``Stats: USER NDELETED BYTESDELETED NLEFT BYTESLEFT``, with -s, after the update, what was really done; with
+           log.statistics_client `` CLIENT IP`` behind it
+notice     ``(vVERSION) Timing for USER@CLIENT (normal|error) auth=N init=N clean=N``, whole seconds, with log.timing
+info       log.login with its fields filled in, in place of POP login
 info       ``Pop transmit from "USER" on "CLIENT" at IP: N octets, R recipients, exit status S``, negative: a signal
 warning    ``Warning: WHAT``
 error      ``Error: WHAT``
@@ -31,6 +34,7 @@ A field is cut at a fixed length, ``...`` telling so, and no record is longer th
 import syslog
 
 from qpopper_py import __version__, events
+from qpopper_py.logs.words import WHAT, clip, word
 from qpopper_py.protocol.request import MASK
 
 TYPE_CHECKING = False
@@ -40,38 +44,47 @@ if TYPE_CHECKING:
     from qpopper_py.facts import Facts
 
     Record = tuple[int, str]
+    Forms = dict[type[events.Event], Callable[..., list[Record]]]
 
-WORD = 160  # a name or an address as it is shown; RFC 1939 arguments have 40, popper's names 64
-WHAT = 600  # free text
 MOST = 1000  # a syslog datagram of RFC 3164 has 1024 octets with its head
 
 
-def clip(text: "str | bytes", most: int) -> str:
-    """``text`` escaped, and cut at ``most`` characters."""
-    return _cut(events.printable(text[:most]), most, len(text) > most)
+def style(name: str) -> "Forms":
+    """The forms of log.style ``name``, beside ours."""
+    if name == "own":
+        return {}
+    from qpopper_py.logs import popa3d
+
+    return {"popa3d": popa3d.FORMS}[name]
 
 
-def word(text: str) -> str:
-    """``text`` as one word, which nothing that came from the network can turn into two."""
-    shown = events.printable(text[:WORD]).replace(" ", "\\x20").replace('"', "\\x22")
-    return _cut(shown, WORD, len(text) > WORD) or "-"
+def records(
+    event: events.Event,
+    statistics: bool,
+    debug: bool,
+    login: str = "",
+    timing: bool = False,
+    client: bool = False,
+    forms: "Forms | None" = None,
+) -> "list[Record]":
+    """The records of ``event``: (priority, text).  ``statistics``: -s.  ``debug``: -d.
 
-
-def _cut(shown: str, most: int, longer: bool) -> str:
-    return shown[: most - 3] + "..." if longer or len(shown) > most else shown
-
-
-def records(event: events.Event, statistics: bool, debug: bool) -> "list[Record]":
-    """The records of ``event``: (priority, text).  ``statistics``: -s.  ``debug``: -d."""
-    form = FORMS.get(type(event))
+    ``login``, ``timing`` and ``client`` are the settings log.login, log.timing and log.statistics_client; ``forms``:
+    those of another log.style.
+    """
+    old = forms.get(type(event)) if forms else None
+    form = old or FORMS.get(type(event))
     if form is None or _quiet(event):
         return []
     made = form(event)
-    if isinstance(event, events.SessionClosed) and logged_in(event) and statistics:
-        made.append(_statistics(event))
+    if isinstance(event, events.SessionClosed) and logged_in(event):
+        made += [_statistics(event, client)] if statistics else []
+        made += [_timing(event)] if timing else []
+    if isinstance(event, events.LoggedIn) and login:
+        made = [_login_by(event, login)]
     if isinstance(event, events.Note) and event.level == "debug" and not debug:
         return []
-    tail = f" session={word(event.facts.session)}" if event.facts else ""
+    tail = f" session={word(event.facts.session)}" if event.facts and not old else ""
     return [(priority, text[: MOST - len(tail)] + tail) for priority, text in made]
 
 
@@ -113,10 +126,31 @@ def logged_in(event: events.SessionClosed) -> bool:
     return bool(event.user) and event.how != "refused"
 
 
-def _statistics(event: events.SessionClosed) -> "Record":
-    """Tru64's five fields, in popper's form (reference: pop3d(8), -s)."""
+def _statistics(event: events.SessionClosed, client: bool) -> "Record":
+    """Tru64's five fields, in popper's form (pop3d(8), -s); Qpopper 4 has the client's name and address behind them."""
+    assert event.facts
     numbers = f"{event.deleted} {event.deleted_octets} {event.left} {event.left_octets}"
-    return syslog.LOG_NOTICE, f"Stats: {word(event.user)} {numbers}"
+    tail = f" {word(event.facts.client)} {word(event.facts.peer)}" if client else ""
+    return syslog.LOG_NOTICE, f"Stats: {word(event.user)} {numbers}{tail}"
+
+
+def _timing(event: events.SessionClosed) -> "Record":
+    """Qpopper's record, in its whole seconds."""
+    assert event.facts
+    spent = f"auth={event.auth_seconds:.0f} init={event.init_seconds:.0f} clean={event.clean_seconds:.0f}"
+    how = "normal" if event.how == "quit" else "error"
+    who = f"{word(event.user)}@{word(event.facts.client)}"
+    return syslog.LOG_NOTICE, f"(v{__version__}) Timing for {who} ({how}) {spent}"
+
+
+def _login_by(event: events.LoggedIn, template: str) -> "Record":
+    """Qpopper's log-login; what a name holds is never read as a field."""
+    assert event.facts
+    facts = event.facts
+    fields = {"0": __version__, "1": word(event.user), "2": word(facts.client), "3": word(facts.peer)}
+    head, *parts = template.split("%")
+    text = head + "".join(fields[part[0]] + part[1:] if part[:1] in fields else f"%{part}" for part in parts)
+    return syslog.LOG_INFO, clip(text, WHAT)
 
 
 def _refused(event: events.LoginRefused) -> "list[Record]":
@@ -186,7 +220,7 @@ def _note(event: events.Note) -> "list[Record]":
     return [(priority, clip(event.what, WHAT))]
 
 
-FORMS: "dict[type[events.Event], Callable[..., list[Record]]]" = {
+FORMS: "Forms" = {
     events.SessionStarted: _started,
     events.SessionClosed: _closed,
     events.LoginRefused: _refused,

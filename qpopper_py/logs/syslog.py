@@ -13,13 +13,14 @@ import stat
 import syslog
 import time
 
-from qpopper_py.logs.records import records
+from qpopper_py.logs.records import records, style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qpopper_py.events import Event
+    from qpopper_py.logs.records import Forms
     from qpopper_py.settings import Settings
 
     Write = Callable[[int, str], None]
@@ -44,16 +45,24 @@ FACILITIES = {
 class Log:
     """A sink.  Never raises: mail goes on when the log cannot be written."""
 
-    __slots__ = ("debug", "statistics", "write")
+    __slots__ = ("asked", "write")
 
-    def __init__(self, write: "Write", statistics: bool = False, debug: bool = False) -> None:
-        """``write``: takes a priority and a text of printable ASCII."""
+    def __init__(
+        self,
+        write: "Write",
+        statistics: bool = False,
+        debug: bool = False,
+        login: str = "",
+        timing: bool = False,
+        client: bool = False,
+        forms: "Forms | None" = None,
+    ) -> None:
+        """``write``: takes a priority and a text of printable ASCII.  The others are ``records``'."""
         self.write = write
-        self.statistics = statistics
-        self.debug = debug
+        self.asked = (statistics, debug, login, timing, client, forms)
 
     def __call__(self, event: "Event") -> None:
-        for priority, text in records(event, self.statistics, self.debug):
+        for priority, text in records(event, *self.asked):
             self.write(priority, text)
 
     def close(self) -> None:
@@ -63,12 +72,21 @@ class Log:
 
 def open_log(settings: "Settings", program: str = "pop3d") -> Log:
     """The log as ``settings`` ask for it.  Early: before privileges or the view of /dev are given up."""
-    return Log(open_writer(settings, program), settings.statistics, settings.debug)
+    return Log(
+        open_writer(settings, program),
+        settings.statistics,
+        settings.debug,
+        settings.log_login,
+        settings.log_timing,
+        settings.log_statistics_client,
+        style(settings.log_style),
+    )
 
 
 def open_writer(settings: "Settings", program: str) -> "Write":
     """Where lines of the log go."""
-    if settings.log_to == "stderr" or (settings.log_to == "auto" and not _syslog_is_here()):
+    here = settings.log_to == "syslog" or settings.serve_background  # in the background stderr is nobody's
+    if settings.log_to == "stderr" or not (here or _syslog_is_here()):
         return Stderr(program, settings.debug)
     syslog.openlog(program, syslog.LOG_PID | syslog.LOG_NDELAY, FACILITIES[settings.log_facility])
     return syslog.syslog

@@ -45,9 +45,9 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
     """All that is to be said, in the order of the settings."""
     settings = invocation.settings
     yield from map(hint, invocation.notes)
-    from qpopper_py.personality.check_logins import fronts, mechanisms, policy, sources, tokens, wrappers
+    from qpopper_py.personality.check_logins import fronts, mechanisms, policy, sources, tokens, virtual, wrappers
     from qpopper_py.personality.check_network import limits, proxies
-    from qpopper_py.personality.check_rules import bulletins, deleting, unique_ids
+    from qpopper_py.personality.check_rules import bulletins, deleting, hook, unique_ids
     from qpopper_py.personality.check_tls import exposed, tls
 
     checks = (
@@ -64,6 +64,7 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
         patience,
         log,
         sources,
+        virtual,
         mechanisms,
         tokens,
         fronts,
@@ -72,6 +73,7 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
         accounts,
         locks,
         deleting,
+        hook,
         bulletins,
         unique_ids,
     )

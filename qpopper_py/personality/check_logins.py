@@ -39,6 +39,36 @@ def sources(settings: "Settings", euid: int) -> "Iterator[Finding]":
         yield from kerberos(settings)
 
 
+def virtual(settings: "Settings", _euid: int) -> "Iterator[Finding]":
+    """Virtual homes are folders by address, in which nobody but root decides who has mail."""
+    if not settings.virtual_home:
+        return
+    import ipaddress
+
+    home = settings.virtual_home
+    try:
+        names = sorted(os.listdir(home))
+    except OSError as why:
+        yield Finding(f"virtual.home: {home}: {why.strerror}; make it, or unset it")
+        return
+    for name in names:
+        try:
+            spelled = str(ipaddress.ip_address(name))
+        except ValueError:
+            yield hint(f"virtual.home: {home}/{name} is no address, so nobody calls it")
+            continue
+        if spelled != name:
+            yield Finding(f"virtual.home: {home}/{name} must be called {spelled}, as connections have it")
+    for folder in (home, *(f"{home}/{name}/auth" for name in names)):
+        found = kind(folder)
+        if isinstance(found, str):
+            yield hint(f"virtual.home: {folder}: {found}")
+        elif found.st_mode & 0o022 or found.st_uid != 0:
+            yield Finding(
+                f"virtual.home: who can write {folder} lets anybody in; run: chown root {folder}; chmod go-w {folder}"
+            )
+
+
 def mechanisms(settings: "Settings", _euid: int) -> "Iterator[Finding]":
     """SCRAM has its key, and clients do not choose what most users cannot log in by."""
     if any(name.startswith("SCRAM") for name in settings.auth_mechanisms) and not settings.state_dir:

@@ -22,6 +22,21 @@ def deleting(settings: "Settings", _euid: int) -> "Iterator[Finding]":
         yield Finding("delete_expired: without state_dir nobody knows when mail was retrieved; set state_dir")
 
 
+def hook(settings: "Settings", _euid: int) -> "Iterator[Finding]":
+    """The program of each login can be run by whoever logs in."""
+    path = settings.login_hook
+    if not path:
+        return
+    facts = kind(path)
+    if isinstance(facts, str) or not stat.S_ISREG(facts.st_mode):
+        why = facts if isinstance(facts, str) else "is not a file"
+        yield Finding(f"login_hook: {path}: {why}; name a program, or unset it")
+    elif facts.st_mode & stat.S_IWOTH:
+        yield Finding(f"login_hook: everybody can change {path}; run: chmod o-w on it")
+    elif not facts.st_mode & stat.S_IXOTH:
+        yield hint(f"login_hook: not every user may run {path}; it is run as whoever logs in")
+
+
 def bulletins(settings: "Settings", _euid: int) -> "Iterator[Finding]":
     """The bulletins are there, for everybody, and it can be noted who has which."""
     path = settings.bulletins_source

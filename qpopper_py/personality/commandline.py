@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
         name: str
         title: str
-        RULES: str  # by which its line is read: options.POSIX or options.GNU
+        RULES: str  # by which its line is read: options.POSIX, GNU or FIRST
         OPTIONS: tuple[Option, ...]
         SETTINGS: dict[str, object]
         DIALECT: Dialect
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
         def configured(self, line: "Line") -> "list[Layer]":
             """What operands, options that no setting stands for, and the old program's own files amount to.
 
-            Weaker than pop3d.toml.  Raises ConfigurationError.
+            Weaker than pop3d.toml.  What is as strong as the line goes to ``line.layers``; what has no effect, with
+            the reason, to ``line.notes``.  Raises ConfigurationError.
             """
 
     Layer = tuple[str, Mapping[str, object]]
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "/etc/pop3d.toml"
 PREFIX = "qp-"
-SERVED = ("tru64", "mailutils")
+SERVED = ("tru64", "mailutils", "popa3d", "qpopper")
 # The base name of the program, or of a link on the way to it -> the personality; pop3d and in.pop3d say nothing.
 NAMES = {
     "tru64-pop3d": "tru64",
@@ -62,7 +63,7 @@ LINKS = 40  # symbolic links that are followed, as many as Linux does
 OURS = (
     Option("config", "FILE", f"read FILE, or none, instead of {DEFAULT}"),
     Option("set", "KEY=VALUE", "change a setting; may be given often"),
-    Option("listen", "HOST:PORT", "listen, in the foreground: [::1]:110, *:995,tls=implicit; may be given often"),
+    Option("listen", "HOST:PORT", "listen, [::1]:110, *:995,tls=implicit; may be given often"),
     Option("inetd", "", "serve the connection on descriptor 0, whatever the file says of listen"),
     Option("check-config", "", "look at all that is configured, say what is wrong, and end", action="check-config"),
     Option("dump-config", "[=all]", "print what differs from the defaults, or everything", action="dump-config"),
@@ -70,7 +71,7 @@ OURS = (
     Option("version", "", "print the version", action="version"),
     Option("help", "", "print this", action="help"),
 )
-CHOICE = Option("personality", "NAME", f"as the first word: the options and manners of NAME: {', '.join(SERVED)}")
+CHOICE = Option("personality", "NAME", f"as the first word: whose manners: {', '.join(SERVED)}")
 AT_ONCE = frozenset(
     ("help", "version", "config-help", "show-config-options", "license")
 )  # whatever else is asked for, and whatever the file says
@@ -128,7 +129,7 @@ def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, call
     settings = Settings([*layers, *said, *line.layers])
     inetd = line.action != "demo" and (line.inetd or not settings.listen)
     invocation = Invocation(line.action, settings, personality, inetd, path)
-    invocation.notes = line.notes
+    invocation.notes += line.notes
     return invocation
 
 
@@ -300,7 +301,8 @@ class Line:
         try:
             return read(value)
         except ValueError as why:
-            raise ConfigurationError(f"command line: {option.spelt} {value!r} {why}") from None
+            shown = "" if value is None else f" {value!r}"
+            raise ConfigurationError(f"command line: {option.spelt}{shown} {why}") from None
 
     def value(self, spelt: str) -> "str | None":
         """The last value given to the option spelt so, or None."""

@@ -108,6 +108,9 @@ def words(spelt: str, argument: str, ours: "tuple[options.Option, ...]", persona
         meanings = {program: f"it is {meaning}" for program, meaning in meanings.items()}
     elif spelt[2:] in LONG:
         meanings, instead = {"mailutils": "there is"}, LONG[spelt[2:]]
+    letter = instead.partition(" ")[0]
+    if letter[:2] != "--" and letter[:1] == "-" and letter not in [one for row in ours for one in row.spellings]:
+        instead = ""  # it is Tru64's
     meanings = {program: meaning for program, meaning in meanings.items() if program != personality}
     if not meanings:
         return f"{refusal}; {near(spelt, ours)}pop3d --help lists them"

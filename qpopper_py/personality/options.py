@@ -77,6 +77,8 @@ class Given:
 
 GNU = "GNU"
 POSIX = "POSIX"
+FIRST = "FIRST"  # POSIX, but an operand may stand before the options: where to listen
+OPERANDS = {FIRST: "[[ADDRESS][:][PORT]] "}
 
 
 def parse(
@@ -96,7 +98,7 @@ def parse(
             break
         if argument == "-" or not argument.startswith("-"):
             operands.append(argument)
-            if rules == GNU:
+            if rules == GNU or (rules == FIRST and not given and len(operands) == 1):
                 continue
             break
         if argument.startswith("--"):

@@ -8,6 +8,7 @@ from qpopper_py.errors import ConfigurationError
 from qpopper_py.events import printable
 from qpopper_py.personality import check
 from qpopper_py.personality.commandline import CHOICE, chosen, named, ours
+from qpopper_py.personality.options import OPERANDS
 from qpopper_py.settings import table
 
 TYPE_CHECKING = False
@@ -72,7 +73,7 @@ def help_text(personality: "Personality") -> str:
 
 def synopsis(personality: "Personality") -> str:
     """How the command is spelt, in two lines."""
-    letters = " ".join(f"[{usage(row)}]" for row in personality.OPTIONS)
+    letters = OPERANDS.get(personality.RULES, "") + " ".join(f"[{usage(row)}]" for row in personality.OPTIONS)
     rows = ours(personality)
     settings = " ".join(f"[{usage(row)}]" for row in (CHOICE, *rows) if not row.action)
     actions = " | ".join(usage(row) for row in rows if row.action)

@@ -13,7 +13,9 @@ TEXTS = {
     "greeting": "host",
     "signing_off": "host",
     "user": "user",
-    "logged_in": "user count octets",
+    "greeting_min": "host",
+    "greeting_off": "host",
+    "logged_in": "user count octets s hidden",
     "stat": "count octets",
     "list": "count octets",
     "list_one": "number octets",
@@ -25,7 +27,19 @@ TEXTS = {
     "last": "number",
     "uidl": "",
     "uidl_one": "number uid",
+    "uidl_number": "number count",
+    "uidl_range": "number count",
+    "uidl_deleted": "number",
+    "euidl": "",
+    "euidl_one": "number uid octets sender",
+    "mdef": "name",
+    "mdef_syntax": "",
+    "mdef_too_long": "",
+    "mdef_too_many": "limit",
+    "mangle_unknown": "verb word",
+    "mangle_syntax": "",
     "capa": "",
+    "implementation": "version",
     "xlst": "",
     "xmit": "",
     "xmit_sent": "",
@@ -55,7 +69,7 @@ TEXTS = {
     "trouble": "",
     "changed": "",
     "update_failed": "",
-    "timeout": "",
+    "timeout": "host",
     "stls": "",
     "under_tls": "",
     "no_tls": "",
@@ -71,7 +85,10 @@ class Dialect:
 
     ``texts``: a template (str.format) for each name of TEXTS.  ``withheld``: verbs that the original had not, refused
     unless ``commands = all``.  ``states``: verbs that it took in some of their states only (those of
-    :mod:`~qpopper_py.session.table`).  ``codes``: whether it had the response codes of RFC 2449.
+    :mod:`~qpopper_py.session.table`).  ``codes``: whether it had the response codes of RFC 2449.  ``strict``: whether
+    it split lines as RFC 1939 has it, at single blanks (:func:`~qpopper_py.protocol.request.parse_strictly`).
+    ``extras``: which of the commands that no RFC has and no other program it served, by their names in that table.
+    ``local_time``: CAPA tells the time here (X-LOCALTIME).
     ``gap``: what stands between the greeting and its stamp.  ``capa``: first words of CAPA's lines, in its order;
     others follow.  ``refusals``: by state, what it answered to a verb that it did not take there, in the place of
     ``wrong_state`` and ``unknown``; ``*`` stands for the others.  ``forgets_user``: such a verb between USER and PASS
@@ -84,10 +101,13 @@ class Dialect:
         "capa",
         "codes",
         "dele_again",
+        "extras",
         "forgets_user",
         "gap",
+        "local_time",
         "refusals",
         "states",
+        "strict",
         "texts",
         "withheld",
     )
@@ -98,6 +118,9 @@ class Dialect:
         withheld: "frozenset[str]" = frozenset(),
         states: "Mapping[str, tuple[str, ...]] | None" = None,
         codes: bool = True,
+        strict: bool = False,
+        extras: "tuple[str, ...]" = (),
+        local_time: bool = False,
         capa: "tuple[str, ...]" = (),
         gap: str = "  ",
         refusals: "Mapping[str, Mapping[str, str]] | None" = None,
@@ -109,6 +132,9 @@ class Dialect:
         self.withheld = withheld
         self.states = states or {}
         self.codes = codes
+        self.strict = strict
+        self.extras = extras
+        self.local_time = local_time
         self.capa = capa
         self.gap = gap
         self.refusals = refusals or {}

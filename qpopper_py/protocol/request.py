@@ -31,6 +31,17 @@ def parse(line: bytes) -> Request | None:
     return Request(plain(words[0], 40).lower(), words[1:], behind[1:])
 
 
+def parse_strictly(line: bytes) -> Request:
+    """``line`` without its line end, as popa3d splits it: at single blanks, of which one may stand at the end.
+
+    A tab is no blank, two blanks have an empty word between them, a line with a NUL or without a word is a command
+    that nobody has.
+    """
+    verb, _, rest = (b"" if b"\0" in line else line).partition(b" ")
+    words = rest.removesuffix(b" ").split(b" ") if rest else []
+    return Request(plain(verb, 40).lower(), words, rest)
+
+
 def plain(data: bytes, most: int = 64) -> str:
     """``data`` fit for a reply's text: printable ASCII, anything else as ``?``, cut at ``most`` characters."""
     return "".join(chr(c) if 32 <= c < 127 else "?" for c in data[:most])

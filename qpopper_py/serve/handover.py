@@ -125,6 +125,8 @@ TALKED = (
     ("sent", NUMBER, BIG),
     ("offered", TEXTS, WORD),
     ("utf8", NUMBER, 1),
+    ("reduced", NUMBER, 1),
+    ("auth_ms", NUMBER, BIG),
     ("refused", NUMBER, BIG),
 )
 FORMS: "dict[int, tuple[tuple[str, int, int], ...]]" = {

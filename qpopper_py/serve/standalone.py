@@ -1,4 +1,4 @@
-"""A service in the foreground: accepts until a signal ends it.
+"""A service: accepts until a signal ends it.
 
 SIGTERM and SIGINT close the listening sockets; sessions that are under way end by themselves, and a second signal does
 not wait for them.  SIGHUP has the configuration read again: if it is wrong, what is in force stays, and the log names
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qpopper_py.events import Event
     from qpopper_py.kinds.listeners import Listener
     from qpopper_py.privilege import Stream
+    from qpopper_py.serve.background import Presence
     from qpopper_py.settings import Settings
 
     class Household(Protocol):
@@ -72,8 +73,11 @@ class Service:
         self.stopping = False
         self.numbers = 0  # of connections that were taken
 
-    def run(self, sockets: "Sequence[_socket.socket]" = ()) -> None:
-        """Serve on ``sockets``, or if there are none where the settings say.  Raises ConfigurationError."""
+    def run(self, presence: "Presence", sockets: "Sequence[_socket.socket]" = ()) -> None:
+        """Serve on ``sockets``, or if there are none where the settings say.  Raises ConfigurationError.
+
+        ``presence`` hears when all are open, and when they are closed.
+        """
         import _signal  # type: ignore[import-not-found]  # the C half of signal, which is slow to load
         import gc
 
@@ -83,6 +87,7 @@ class Service:
             self.listening.adopt(sockets)
         else:
             self.listening.change(self.house.settings.listen)
+        presence.serving()
         gc.freeze()
         self.begin()
         while not self.stopping:
@@ -91,6 +96,7 @@ class Service:
                 self.listening.pause()
             elif not self.stopping:
                 self.listening.resume()
+        presence.over()
         self.end()
         while self.loop.children:
             self.loop.turn()

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from qpopper_py.auth.credentials import Challenge
     from qpopper_py.session.session import Session
 
+NO_MIME = b"-no-mime"
+
 
 def user(session: "Session", words: "list[bytes]") -> Reply:
     """The same reply for every name: USER tells nobody who has an account."""
     must_be_utf8(session, words[0])
     _refuse_cleartext(session, words[0])
+    words = [plain_mail(session, words[0])]
     _name(session, words[0])
     return Reply(session.dialect.say("user", user=session.user))
 
@@ -47,9 +50,17 @@ def pass_(session: "Session", words: "list[bytes]") -> Reply:
 def apop(session: "Session", words: "list[bytes]") -> Reply:
     """APOP name digest; without a stamp in the greeting there is nothing to digest, so nobody passes."""
     must_be_utf8(session, words[0])
+    words = [plain_mail(session, words[0]), *words[1:]]
     _name(session, words[0])
     outcome = session.gate.begin("APOP", session.facts).step(b" ".join(words))
     return decide(session, "APOP", outcome)
+
+
+def plain_mail(session: "Session", name: bytes) -> bytes:
+    """``name`` without the suffix by which Qpopper's users ask for MIME reduced to text (no_mime_suffix)."""
+    bare = name[: -len(NO_MIME)]
+    session.reduced = session.settings.no_mime_suffix and name.lower().endswith(NO_MIME) and bool(bare)
+    return bare if session.reduced else name
 
 
 def quit_(session: "Session", words: "list[bytes]") -> Reply:

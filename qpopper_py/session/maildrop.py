@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     from qpopper_py.protocol.dialect import Dialect
     from qpopper_py.store.base import Store
 
+NUMBERED = ("no_message", "no_message", "is_deleted")
+UID_NUMBERED = ("uidl_number", "uidl_range", "uidl_deleted")
+
 
 class Maildrop:
     """Opening it takes the store's snapshot; raises MaildropError.
 
     ``last_rule``: ``stored`` (the highest undeleted message that this or an earlier session retrieved),
-    ``zero`` (this session only), ``ucb`` (raised by DELE alone).  ``heed_marks``: what a mail reader marked as deleted
+    ``zero`` (this session only), ``touched`` (the highest that was retrieved or marked since login or RSET), ``ucb``
+    (raised by DELE alone).  ``heed_marks``: what a mail reader marked as deleted
     is marked here from the beginning, until RSET.
     """
 
@@ -34,7 +38,7 @@ class Maildrop:
         self.marked_octets = self._octets(self.marked)
         self.read: set[int] = set()  # by RETR, since login or RSET
         self.retrieved: set[int] = set()  # by RETR, since login
-        self.touched = 0  # UCB's last_msg
+        self.touched = 0  # popa3d's last, UCB's last_msg
         self._earlier: set[int] | None = None
 
     @property
@@ -54,18 +58,22 @@ class Maildrop:
         marked, all_ = self.marked, range(len(self.entries))
         return (index for index in all_ if index not in marked) if marked else all_
 
-    def find(self, word: bytes) -> int:
-        """The index of the message whose number ``word`` is, marked or not; Refused if there is none."""
+    def find(self, word: bytes, texts: "tuple[str, str, str]" = NUMBERED) -> int:
+        """The index of the message whose number ``word`` is, marked or not; Refused if there is none.
+
+        ``texts``: the dialect's, for no number, for one that no message has, for one that is marked.
+        """
         value = number(word, len(self.entries))
         if not value:
-            raise Refused(self.dialect.say("no_message", number=plain(word, 20)))
+            text = texts[0] if number(word) is None else texts[1]
+            raise Refused(self.dialect.say(text, number=plain(word, 20), count=len(self.entries)))
         return value - 1
 
-    def open(self, word: bytes) -> int:
+    def open(self, word: bytes, texts: "tuple[str, str, str]" = NUMBERED) -> int:
         """As ``find``, and not marked as deleted."""
-        index = self.find(word)
+        index = self.find(word, texts)
         if index in self.marked:
-            raise Refused(self.dialect.say("is_deleted", number=index + 1))
+            raise Refused(self.dialect.say(texts[2], number=index + 1))
         return index
 
     def dele(self, index: int) -> None:
@@ -84,11 +92,13 @@ class Maildrop:
     def note_retrieved(self, index: int) -> None:
         """A RETR of this message was sent to its last octet."""
         self.read.add(index)
+        if self.last_rule == "touched":
+            self.touched = max(self.touched, index + 1)
         self.retrieved.add(index)
 
     def last(self) -> int:
         """The number that LAST answers; 0 for none."""
-        if self.last_rule == "ucb":
+        if self.last_rule in ("touched", "ucb"):
             return self.touched
         seen = self.read if self.last_rule == "zero" else self.read | self.earlier()
         return max([index + 1 for index in seen if index not in self.marked], default=0)

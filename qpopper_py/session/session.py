@@ -22,7 +22,7 @@ from qpopper_py.errors import (
     TimedOut,
 )
 from qpopper_py.protocol import reply
-from qpopper_py.protocol.request import Request, bare, parse, safe
+from qpopper_py.protocol.request import Request, bare, parse, parse_strictly, safe
 from qpopper_py.session import table
 from qpopper_py.session.maildrop import Maildrop
 from qpopper_py.session.update import Update
@@ -99,6 +99,7 @@ class Session:
         self.clock = clock
         self.sleep = sleep
         self.rows = table.served(settings, dialect)
+        self.codes = dialect.codes or settings.commands == "all"  # RFC 2449 came later than some servers
         self.state = table.AUTHORIZATION
         self.host = facts.host
         self.name = b""  # as the client gave it to USER
@@ -108,6 +109,10 @@ class Session:
         self.mechanism = ""
         self.offered: tuple[str, ...] = ()  # SASL mechanisms, as last announced
         self.utf8 = False  # the client said UTF8 (RFC 6856)
+        self.reduced = False  # the name said that MIME is to be reduced to text
+        self.macros: dict[bytes, bytes] = {}
+        self.began = 0.0  # when the greeting was sent
+        self.auth_seconds = 0.0  # from the greeting to the login
         self.failures = 0
         self.refused = 0  # commands answered -ERR
         self.heard = ""  # the safe form of the present line
@@ -118,7 +123,8 @@ class Session:
 
     def greeted(self, line: bytes) -> None:
         """The greeting ``line`` was sent; the time to log in runs from here."""
-        self.login_deadline = self.wire.deadline = self.clock() + self.settings.login_timeout
+        self.began = self.clock()
+        self.login_deadline = self.wire.deadline = self.began + self.settings.login_timeout
         self.wire.sent += len(line)
         if self.taps:
             self._tell(line)
@@ -133,6 +139,7 @@ class Session:
         if self.state != table.TRANSACTION:
             self.close()
             return None
+        self.auth_seconds = max(0.0, self.clock() - self.began)
         return self.account
 
     def resume(self, account: "Account", mechanism: str, heard: str, failures: int) -> None:
@@ -153,7 +160,10 @@ class Session:
             self.wire.deadline = NEVER
             self.mailer = mailer
             self.update = Update(self.settings, state, self.closing, self.warn)
-            if self._open(store):
+            began = self.clock()
+            opened = self._open(store)
+            self.closing.auth_seconds, self.closing.init_seconds = self.auth_seconds, self.clock() - began
+            if opened:
                 self._converse(table.TRANSACTION)
                 if self.aborted:
                     self.update.on_abort(self.maildrop)
@@ -202,7 +212,12 @@ class Session:
         self.closing.left, self.closing.left_octets = len(drop.entries), drop.octets
         count, octets = drop.count, drop.left_octets
         self.emit(events.LoggedIn(self.facts, account.user, self.mechanism, account.source, count, octets))
-        self._ok(reply.Reply(self.dialect.say("logged_in", user=account.user, count=count, octets=octets)))
+        fields = {"s": "" if count == 1 else "s", "hidden": store.hidden}
+        self._ok(reply.Reply(self.dialect.say("logged_in", user=account.user, count=count, octets=octets, **fields)))
+        if self.settings.login_hook:
+            from qpopper_py.session.hook import run_hook
+
+            run_hook(self.settings.login_hook, account.user, self.facts.peer, self.warn)
         return True
 
     def _converse(self, *states: str) -> None:
@@ -213,7 +228,8 @@ class Session:
             self.wire.flush()
         except TimedOut as why:
             self._over("timeout", why)
-            self._last_words(reply.status(False, self.dialect.say("timeout")))
+            if text := self.dialect.say("timeout", host=self.host):  # some close without a word
+                self._last_words(reply.status(False, text))
         except ConnectionOver as why:
             self._over("hangup", why)
 
@@ -240,7 +256,7 @@ class Session:
             self._too_long()
             return
         self.asked = self.clock()
-        request = parse(line)
+        request = parse_strictly(line) if self.dialect.strict else parse(line)
         if request is not None:  # popper ignores a blank line
             row, request = table.find(self.rows, request, self.state)
             if len(line) + 2 > self.settings.limits_line and not (row and row.long):
@@ -276,7 +292,12 @@ class Session:
     def _obey(self, row: "table.Row", request: Request) -> None:
         """Have the row's handler do it, and move to the state that the row names."""
         try:
-            said = row.handler(self, self._arguments(row, request))
+            words = self._arguments(row, request)
+        except Refused as why:  # the handler was not asked, and so the state stays
+            self._err(why)
+            return
+        try:
+            said = row.handler(self, words)
         except Refused as why:
             self._move(row.on_failure)
             self._err(why)
@@ -304,9 +325,12 @@ class Session:
             words = request.words
             if len(words) > row.most:
                 raise Refused(self.dialect.say("too_many", verb=request.verb))
+            limit = 0 if row.long else self.settings.limits_argument
+            if limit and any(len(word) > limit for word in words):
+                raise Refused(self.dialect.say("too_long", limit=limit))
         if len(words) < row.least:
             raise Refused(self.dialect.say("too_few", verb=request.verb))
-        return words
+        return [self.macros.get(word, word) for word in words] if self.macros else words
 
     def _move(self, state: str) -> None:
         """``state`` of a row: a state, or empty for the present one.  OVER is never left again."""
@@ -353,7 +377,7 @@ class Session:
             self._tell(reply.END)
 
     def _err(self, why: Refused) -> None:
-        self.say(reply.status(False, why.text, why.code if self.dialect.codes else ""))
+        self.say(reply.status(False, why.text, why.code if self.codes else ""))
         self.refused += 1
         if self.refused > LOGGED_REFUSALS:
             return

@@ -10,7 +10,7 @@ popper has it.
 
 from qpopper_py.protocol.request import Request, plain
 from qpopper_py.session import authorization as auth
-from qpopper_py.session import capability, language, sasl, starttls, transaction, xtnd
+from qpopper_py.session import capability, extras, language, sasl, starttls, transaction, xtnd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,6 +115,16 @@ TABLE = (
     Row("capa",      AFTER,         0, 0,    capability.capa),
     Row("quit",      AFTER,         0, 0,    transaction.quit_,   OVER,          OVER),
 )
+# What no RFC has and one program alone: served and announced only where the dialect names it, before the rows above.
+EXTRAS = {
+    "euidl": (Row("euidl", AFTER,   0, 1,    extras.euidl),),
+    "mdef": (Row("mdef", AFTER,     1, None, extras.mdef,                                             capa="X-MACRO"),),
+    "x-mangle": (
+        Row("list",  AFTER,         2, 2,    extras.list_),
+        Row("retr",  AFTER,         1, 2,    extras.retr),
+        Row("top",   AFTER,         2, 3,    extras.top,                                              capa="X-MANGLE"),
+    ),
+}
 # fmt: on
 
 
@@ -133,6 +143,9 @@ def served(settings: "Settings", dialect: "Dialect") -> "Rows":
         if row.verb not in withheld:
             states = dialect.states.get(row.verb, row.states)
             rows.setdefault(row.verb, []).append(row if row.states == states else row.limited(states))
+    for name in dialect.extras:
+        for row in EXTRAS[name]:
+            rows.setdefault(row.verb, []).insert(0, row)
     _served[:] = [(settings, dialect, rows)]
     return rows
 

@@ -7,6 +7,7 @@ from qpopper_py.protocol.reply import Reply, listing
 from qpopper_py.protocol.request import number
 from qpopper_py.protocol.text import stuffed
 from qpopper_py.protocol.text import top as cut
+from qpopper_py.session.maildrop import UID_NUMBERED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,15 +44,16 @@ def retr(session: "Session", words: "list[bytes]") -> Reply:
     drop = session.maildrop
     index = drop.open(words[0])
     text = session.dialect.say("retr", octets=drop.sizes[index])
-    return Reply(text, _retrieved(session, index, _begun(drop.store.read(index))), mail=True)
+    return Reply(text, retrieved(session, index, begun(drop.store.read(index))), mail=True)
 
 
-def _begun(pieces: "Iterator[bytes]") -> "Iterator[bytes]":
+def begun(pieces: "Iterator[bytes]") -> "Iterator[bytes]":
     first = next(pieces, b"")
     return itertools.chain((first,), pieces)
 
 
-def _retrieved(session: "Session", index: int, pieces: "Iterator[bytes]") -> "Iterator[bytes]":
+def retrieved(session: "Session", index: int, pieces: "Iterator[bytes]") -> "Iterator[bytes]":
+    """The message as it goes over the wire; it counts as retrieved when the last of it was sent."""
     yield from stuffed(pieces)
     session.maildrop.note_retrieved(index)
     session.closing.retrieved += 1
@@ -64,7 +66,7 @@ def top(session: "Session", words: "list[bytes]") -> Reply:
     if lines is None:
         raise Refused(session.dialect.say("bad_lines"))
     text = session.dialect.say("top", octets=drop.sizes[index])
-    return Reply(text, stuffed(cut(_begun(drop.store.read(index)), lines)), mail=True)
+    return Reply(text, stuffed(cut(begun(drop.store.read(index)), lines)), mail=True)
 
 
 def dele(session: "Session", words: "list[bytes]") -> Reply:
@@ -96,7 +98,7 @@ def last(session: "Session", words: "list[bytes]") -> Reply:
 def uidl(session: "Session", words: "list[bytes]") -> Reply:
     drop = session.maildrop
     if words:
-        index = drop.open(words[0])
+        index = drop.open(words[0], UID_NUMBERED)
         return Reply(session.dialect.say("uidl_one", number=index + 1, uid=drop.store.uids()[index]))
     uids = drop.store.uids()
     lines = [f"{index + 1} {uids[index]}" for index in drop.unmarked()]
@@ -109,6 +111,7 @@ def quit_(session: "Session", words: "list[bytes]") -> Reply:
     What was asked before is sent first: nothing is deleted for having been retrieved that could not be sent.
     """
     session.wire.flush()
+    began = session.clock()
     try:
         session.update.at_quit(session.maildrop)
     except MaildropError as why:
@@ -116,6 +119,7 @@ def quit_(session: "Session", words: "list[bytes]") -> Reply:
         session.report(why)
         raise Refused(session.dialect.say("update_failed"), why.code) from None
     finally:
+        session.closing.clean_seconds = session.clock() - began
         session.maildrop.store.close()  # whoever hears the answer may log in again at once
         session.ended()
     return Reply(session.dialect.say("signing_off", host=session.host))

@@ -56,7 +56,10 @@ class Store:
     """The interface, and its documentation; every store is held to it by one contract suite.
 
     Every method may raise a :class:`~qpopper_py.errors.MaildropError`.
+    ``hidden``: how many messages the scan found and does not show.
     """
+
+    hidden = 0
 
     def scan(self) -> "Sequence[Entry] | Entries":
         """Take the session's place and the snapshot.  Once, first.

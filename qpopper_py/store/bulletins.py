@@ -92,7 +92,7 @@ def _post(
     look = appearance(source)
     if look != FOLDER and words[1:] == [look]:
         return
-    bulletins = listed(source)
+    bulletins = [one for one in listed(source) if not settings.bulletins_groups or meant_for_us(one)]
     number = int(words[0]) if words and words[0].isdigit() else known_before(reader, settings, report)
     if number is None:
         numbers = sorted({bulletin.number for bulletin in bulletins})
@@ -163,6 +163,19 @@ def listed(source: str) -> "Sequence[Bulletin]":
         os.close(fd)
     rows = range(int(layout.internal), len(layout))
     return [Bulletin(row + 1, source, layout.starts[row], layout.ends[row]) for row in rows]
+
+
+def meant_for_us(bulletin: Bulletin) -> bool:
+    """Qpopper's group-bulletins: NUMBER.GROUP.NAME is for members of GROUP, or for all; our groups are the user's."""
+    import grp
+
+    group = os.path.basename(bulletin.path).split(".")[1:2]
+    if not group or group[0].lower() == "all":
+        return bool(group)
+    try:
+        return grp.getgrnam(group[0]).gr_gid in (os.getegid(), *os.getgroups())
+    except KeyError:
+        return False  # there is no such group
 
 
 def leading_number(name: str) -> int:

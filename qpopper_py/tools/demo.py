@@ -72,7 +72,8 @@ def furnished(folder: str, asked: Settings) -> Settings:
         "xmit": "off",
     }
     set_values = [(asked.origins[name], {name: value}) for name, value in asked.values.items()]
-    settings = Settings([("demo", values), *set_values])
+    here = {"serve.background": False, "serve.pid_file": ""}  # it ends with the terminal, and cleans up
+    settings = Settings([("demo", values), *set_values, ("demo", here)])
     mailbox = f"{folder}/{USER}.mbox"
     with open(mailbox, "wb") as file:
         for number, letter in enumerate(LETTERS):

@@ -13,7 +13,8 @@ from layout import NAME, Installation, Refusal, own
 from qpopper_py.libraries import LIBRARIES
 
 TREE = Path(__file__).resolve().parent.parent.parent
-PLACES = {"pop3d": "sbin", "mailauth": "bin", "qpopper-py": "sbin", "mailutils-popauth": "bin"}
+POPAUTH = {"popauth": "bin", "apopauth": "bin", "scramauth": "bin"}  # one command: it goes by its name
+PLACES = {"pop3d": "sbin", "mailauth": "bin", "qpopper-py": "sbin", **POPAUTH, "mailutils-popauth": "bin"}
 PREAMBLE = """\
 import os, sys
 here = os.path.realpath({library!r} + "/current")  # once: a switch must not mix versions in a running session

@@ -28,6 +28,53 @@ class Difference:
         self.ours = ours
 
 
+LOGIN = b"USER opponent\r\nPASS any\r\n"
+LOGGED_IN = b"+OK\r\n+OK\r\n"
+
+
+class Manner:
+    """A ``script`` of a client, on a mailbox of one message, that we do not answer as the opponent does."""
+
+    def __init__(self, name: str, why: str, script: bytes, theirs: bytes, ours: bytes) -> None:
+        self.name = name
+        self.why = why
+        self.script = script
+        self.theirs = theirs
+        self.ours = ours
+
+
+ONE = FROM + b"A: b\n\n1\n\n"
+MANNERS = [
+    Manner(
+        "a sign",
+        "strtol takes it; RFC 1939 has digits",
+        LOGIN + b"LIST +1\r\n",
+        LOGGED_IN + b"+OK 1 11\r\n",
+        LOGGED_IN + b"-ERR\r\n",
+    ),
+    Manner(
+        "a tab before a number",
+        "strtol takes it; RFC 1939 has digits",
+        LOGIN + b"LIST \t1\r\n",
+        LOGGED_IN + b"+OK 1 11\r\n",
+        LOGGED_IN + b"-ERR\r\n",
+    ),
+    Manner(
+        "more lines than an int holds",
+        "to it that is no number; who asks for all of a message gets it here",
+        LOGIN + b"TOP 1 4294967296\r\n",
+        LOGGED_IN + b"-ERR\r\n",
+        LOGGED_IN + b"+OK\r\nA: b\r\n\r\n1\r\n.\r\n",
+    ),
+    Manner(
+        "a line that is too long",
+        "it obeys the beginning, here with half a password; nothing is guessed here",
+        b"USER opponent\r\nPASS " + b"x" * 200 + b"\r\nSTAT\r\n",
+        LOGGED_IN + b"+OK 1 11\r\n",
+        b"+OK\r\n-ERR\r\n-ERR\r\n",
+    ),
+]
+
 DIFFERENCES = [
     Difference(
         "equal uids",

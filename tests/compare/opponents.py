@@ -1,5 +1,5 @@
-"""The real popa3d and GNU mailutils pop3d, run on a stage of their own: as root, in a mount namespace where /etc,
-/var/mail and /var/lib are folders of ours.  Every password is right there.
+"""The real popa3d and GNU mailutils pop3d, and we beside them, run on a stage: as root, in a mount namespace where
+/etc, /var/mail and /var/lib are folders of ours.  Every password is right there.
 
 Whole folders: a mount on a file goes when somebody outside replaces that file, as useradd does.
 """
@@ -17,8 +17,9 @@ UID = 64002
 PERMIT = "".join(f"{kind} required pam_permit.so\n" for kind in ("auth", "account", "password", "session"))
 PROPS = {
     "etc/passwd": "root:x:0:0::/:/bin/sh\npopa3d:x:64001:64001::/:/bin/false\n"
+    "pop3d:x:64003:64003::/:/bin/false\n"
     f"{USER}:x:{UID}:{UID}::/nonexistent:/bin/sh\n",
-    "etc/group": f"root:x:0:\nmail:x:8:\npopa3d:x:64001:\n{USER}:x:{UID}:\n",
+    "etc/group": f"root:x:0:\nmail:x:8:\npopa3d:x:64001:\npop3d:x:64003:\n{USER}:x:{UID}:\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     "etc/pam.d/popa3d": PERMIT,
     "etc/pam.d/pop3d": PERMIT,
@@ -27,6 +28,7 @@ PROPS = {
 }
 BINDS = (("etc", "/etc"), ("mail", "/var/mail"), ("lib", "/var/lib"))
 PATIENCE = 20.0  # seconds
+Meanwhile = tuple[bytes, int, bytes] | None
 
 
 def programs() -> Path:
@@ -71,19 +73,55 @@ class Stage:
         return path
 
     def start(self, name: str, *arguments: str) -> "Dialogue":
-        inside = [
-            "nsenter",
-            f"--mount=/proc/{self.keeper.pid}/ns/mnt",
-            "--wd=/",
-            str(self.programs / "usr/sbin" / name),
-        ]
+        return Dialogue(*self.run([str(self.programs / "usr/sbin" / name), *arguments], self.theirs))
+
+    @property
+    def theirs(self) -> dict[str, str]:
+        """The environment of an opponent."""
+        return {"PATH": os.defpath, "LD_LIBRARY_PATH": self.libraries}
+
+    def run(self, line: list[str], environment: dict[str, str]) -> "tuple[socket.socket, subprocess.Popen[bytes]]":
+        """A server on the stage, as inetd starts it, and the client's end of its connection."""
+        inside = ["nsenter", f"--mount=/proc/{self.keeper.pid}/ns/mnt", "--wd=/"]
         ours, theirs = socket.socketpair()
-        environment = {"PATH": os.defpath, "LD_LIBRARY_PATH": self.libraries}
+        ours.settimeout(PATIENCE)
         with theirs:
             server = subprocess.Popen(
-                [*inside, *arguments], stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env=environment
+                [*inside, *line], stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env=environment
             )
-        return Dialogue(ours, server)
+        return ours, server
+
+    def answers(
+        self, line: list[str], environment: dict[str, str], script: bytes, box: bytes, meanwhile: "Meanwhile" = None
+    ) -> "tuple[bytes, bytes]":
+        """All that the server says to a client that says ``script`` and nothing more, and the mailbox it leaves.
+
+        ``meanwhile``: a script before it, how many lines answer that, and the mailbox that others then leave there.
+        popa3d resets the connection if it ends before all was read; we do not.
+        """
+        path = self.put(box)
+        connection, server = self.run(line, environment)
+        with connection:
+            if meanwhile:
+                first, lines, changed = meanwhile
+                connection.sendall(first)
+                heard = b""
+                while heard.count(b"\n") < lines:
+                    piece = connection.recv(65536)
+                    assert piece, heard
+                    heard += piece
+                path.write_bytes(changed)
+            connection.sendall(script)
+            connection.shutdown(socket.SHUT_WR)
+            said = b""
+            try:
+                while piece := connection.recv(65536):
+                    said += piece
+            except ConnectionResetError:
+                if environment != self.theirs:
+                    raise
+        server.wait(PATIENCE)
+        return said, path.read_bytes()
 
 
 class Dialogue:

@@ -21,8 +21,9 @@ from .differences import DIFFERENCES, FROM, Difference
 from .opponents import Seen, Stage, have_mount_namespaces, look
 
 pytestmark = [pytest.mark.root, pytest.mark.client]
+EXAMPLES = int(os.environ.get("QPOPPER_COMPARE_EXAMPLES", "25"))
 MANY = settings(
-    max_examples=int(os.environ.get("QPOPPER_COMPARE_EXAMPLES", "25")),
+    max_examples=EXAMPLES,
     deadline=None,  # they are processes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -13,6 +13,7 @@ from qpopper_py.errors import ConfigurationError, CredentialStoreError, MissingL
 from qpopper_py.facts import Facts
 from qpopper_py.legacy_dbm import NotReadable, records, sniff
 from qpopper_py.personality import commandline, config_text
+from qpopper_py.personality.qpopper import directives, language, own
 from qpopper_py.serve import hosts_tables
 from qpopper_py.settings import Settings
 from qpopper_py.tools import uid_lists
@@ -149,4 +150,40 @@ def uid_files(data: bytes) -> None:
     assert uid_lists.kind_of("", data) in (*uid_lists.KINDS, uid_lists.HEADERS)
 
 
-TARGETS = (toml, command_line, passwd_file, password_hashes, hosts_access, legacy_dbm, uid_files)
+def qpopper_config(data: bytes) -> None:
+    """Qpopper's configuration file, and a second that it may name: ``/other``."""
+    first, _, other = data.partition(PARTS)
+    files = {"/config": first, "/other": other}
+    read = lambda path: files.get(path, b"")  # noqa: E731  # a file that is not there is empty here
+    found = said(lambda: directives.layers(language.statements("/config", read, directives.KINDS), []))
+    if isinstance(found, directives.Found):
+        said(lambda: Settings(found.layers))
+
+
+HARMLESS = {"expire", "login_delay_announced", "bulletins.new_users", "uidl", "timeout", "update_on_abort"}
+HARMLESS |= {"status_headers", "mbox.internal"}
+
+
+def qpopper_own(data: bytes) -> None:
+    """A user's own options: whatever stands there, nothing but what is harmless changes, and nobody is kept out."""
+    home = scratch.folder("home")
+    scratch.put(home / ".qpopper-options", data)
+    before = Settings([("fuzz", {"user_options": "home"})])
+    warnings: list[str] = []
+    after = own.settled(before, str(home), "", warnings.append)
+    assert after.values.keys() - before.values.keys() <= HARMLESS
+    assert all(after.values[name] == value for name, value in before.values.items())
+    assert all(warnings)
+
+
+TARGETS = (
+    toml,
+    command_line,
+    passwd_file,
+    password_hashes,
+    hosts_access,
+    legacy_dbm,
+    uid_files,
+    qpopper_config,
+    qpopper_own,
+)

@@ -11,6 +11,7 @@ from unittest import mock
 
 from qpopper_py import kernel
 from qpopper_py.errors import MaildropError, MaildropUnusable
+from qpopper_py.protocol import plain_text as mime
 from qpopper_py.protocol import text
 from qpopper_py.store import overrides as uid_table
 from qpopper_py.store.lock import MaildropLock
@@ -244,4 +245,15 @@ def maildir_names(data: bytes) -> None:
     assert not base or uid_table.is_uid(names.plain(base))
 
 
-TARGETS = (mbox, mmdf, from_line, line_ends, index, redo_record, overrides, maildir_names)
+def plain_text(data: bytes) -> None:
+    """MANGLE: a message that any stranger wrote comes as one text with whole lines, or as it is."""
+    message = data.replace(b"\r", b"").replace(b"\n", b"\r\n")
+    for kind in ("plain", "html"):
+        made = mime.reduced(message, kind)
+        if made != message:
+            assert made.endswith(b"\r\n")
+            assert made.count(b"\n") == made.count(b"\r\n") == made.count(b"\r")
+            assert b"\r\nContent-Type: text/" + kind.encode() in b"\r\n" + made
+
+
+TARGETS = (mbox, mmdf, from_line, line_ends, index, redo_record, overrides, maildir_names, plain_text)

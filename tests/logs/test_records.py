@@ -214,3 +214,49 @@ def test_of_a_quiet_connection_nothing_is_told_but_refused_logins_and_errors() -
     assert records(events.Trouble(facts, "disk broken"), False, False)
     facts.quiet = False
     assert records(events.SessionStarted(facts), False, False)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Qpopper's: reference sections 1 (Stats), 4.3 (log-login) and 4.10 (Timing)
+
+
+def test_qpoppers_statistics_end_in_the_clients_name_and_address() -> None:
+    closed = events.SessionClosed(FACTS, "fred", deleted=2, deleted_octets=3000, left=1, left_octets=1711)
+    (_, text) = records(closed, True, False, client=True)[-1]
+    assert text == "Stats: fred 2 3000 1 1711 pc7.example.org 192.0.2.7 session=S1"
+
+
+@pytest.mark.parametrize(("how", "word"), [("quit", "normal"), ("timeout", "error"), ("hangup", "error")])
+def test_qpoppers_timing_record(how: str, word: str) -> None:
+    closed = events.SessionClosed(FACTS, "fred", how=how)
+    closed.auth_seconds, closed.init_seconds, closed.clean_seconds = 2.2, 0.1, 3.9
+    (priority, text) = records(closed, False, False, timing=True)[-1]
+    assert (priority, text) == (
+        syslog.LOG_NOTICE,
+        f"(v{__version__}) Timing for fred@pc7.example.org ({word}) auth=2 init=0 clean=4 session=S1",
+    )
+
+
+def test_who_never_logged_in_has_no_timing() -> None:
+    assert len(records(events.SessionClosed(FACTS, how="hangup"), False, False, timing=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        (
+            '(v%0) POP login by user "%1" at (%2) %3',
+            f'(v{__version__}) POP login by user "fred" at (pc7.example.org) 192.0.2.7',
+        ),
+        ("%1%1 100% %9 %s", "fredfred 100% %9 %s"),
+        ("nothing", "nothing"),
+    ],
+)
+def test_the_login_is_told_as_log_login_has_it(template: str, text: str) -> None:
+    event = events.LoggedIn(FACTS, "fred", "PASS", "unix", 1, 2)
+    assert records(event, False, False, login=template) == [(syslog.LOG_INFO, f"{text} session=S1")]
+
+
+def test_what_a_name_holds_is_no_field_of_log_login() -> None:
+    event = events.LoggedIn(FACTS, "%3 %0", "PASS", "unix", 1, 2)
+    assert records(event, False, False, login="<%1>")[0][1].startswith("<%3")

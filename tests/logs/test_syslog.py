@@ -198,3 +198,12 @@ os.write(1, daemon.recv(2000).rstrip(b"\\0") + b"\\n" + daemon.recv(2000).rstrip
     assert (int(before[1]), before[3]) == (syslog.LOG_MAIL | syslog.LOG_INFO, "before")
     assert (int(after[1]), after[3]) == (syslog.LOG_MAIL | syslog.LOG_ERR, "Error: after session=S1")
     assert before[2] != after[2]
+
+
+def test_in_the_background_auto_is_syslog_for_stderr_is_nobody_s(
+    daemon: Syslog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "SOCKET", str(tmp_path / "none"))
+    open_log(settings(serve__background=True), "popa3d")(events.SessionStarted(FACTS))
+    assert [ident for ident, _, _ in daemon.opened] == ["popa3d"]
+    assert len(daemon.said) == 1

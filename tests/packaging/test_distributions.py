@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from qpopper_py import __version__
+from qpopper_py.tools.popauth_line import MODES
 from tests.packaging.making import call, without
 
 pytestmark = pytest.mark.slow
@@ -50,7 +51,8 @@ def test_the_wheel_holds_every_module_command_page_and_sample(tree: Path, tmp_pa
     names = names_in(build("wheel", tree, tmp_path / "out", setuptools))
     data = f"qpopper_py-{__version__}.data"
     wanted = {str(path.relative_to(tree)) for path in (tree / "qpopper_py").rglob("*.py")}
-    wanted |= {f"{data}/scripts/{name}" for name in ("pop3d", "mailauth", "qpopper-py", "mailutils-popauth")}
+    commands = ("pop3d", "mailauth", "qpopper-py", "mailutils-popauth", *MODES)
+    wanted |= {f"{data}/scripts/{name}" for name in commands}
     for page in (tree / "man").glob("*.[1578]"):
         wanted.add(f"{data}/data/share/man/man{page.suffix[1:]}/{page.name}")
     for sample in (tree / "etc").rglob("*"):

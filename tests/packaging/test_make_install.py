@@ -16,6 +16,7 @@ import pytest
 
 from qpopper_py.personality.commandline import NAMES
 from qpopper_py.settings import Settings
+from qpopper_py.tools.popauth_line import MODES
 from tests.harness import PASSWORD, Dialogue, Server, digest
 from tests.packaging.making import call, other_pythons
 
@@ -90,6 +91,7 @@ class TestInstall:
         make(tree, "install", umask=0o077)
         commands = {make.prefix / "sbin/pop3d", make.prefix / "bin/mailauth", make.prefix / "sbin/qpopper-py"}
         commands.add(make.prefix / "bin/mailutils-popauth")
+        commands |= {make.prefix / "bin" / name for name in MODES}
         commands |= {make.current / "files" / path.relative_to(make.prefix) for path in commands}
         for path in [make.prefix, *make.prefix.rglob("*")]:
             if not path.is_symlink():

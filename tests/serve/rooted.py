@@ -66,7 +66,7 @@ number = frame.f_locals["fields"]["number"]
 del frame
 def fields(**more):
     return {"number": number, "unread": b"", "mechanism": "PASS", "heard": "", "failures": 0, "sent": 0,
-            "offered": [], "utf8": 0, "refused": 0,
+            "offered": [], "utf8": 0, "reduced": 0, "auth_ms": 0, "refused": 0,
             **handover.of_tls(None), **more}
 def hand_over(*descriptors, **more):
     handover.send(keeper, handover.HANDOVER, fields(**more), descriptors)

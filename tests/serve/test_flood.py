@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.harness import PASSWORD, PATIENCE, Dialogue, Server, children, mail, open_folder, wait_until
+from tests.serve.rooted import Rooted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,11 +33,16 @@ MAIL = [mail(f"message {number}", b"text %d\n" % number * 200) for number in ran
 SETTINGS = {"limits.sessions_address": SHARE, "login_timeout": 3600, "limits.sessions": 200}
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with open_folder() as folder, Server(folder, settings=SETTINGS) as running:
-        running.fill("alice", MAIL)
-        yield running
+@pytest.fixture(params=["", *(pytest.param(mode, marks=pytest.mark.root) for mode in ("standalone", "prefork"))])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """One process for a connection; or, as root, the roles in that mode."""
+    with open_folder() as folder:
+        made: Server = Server(folder, settings=SETTINGS)
+        if request.param:
+            made = Rooted(folder, SETTINGS | {"serve.mode": request.param})
+        made.fill("alice", MAIL)
+        with made as running:
+            yield running
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +93,7 @@ def session(server: Server) -> float:
     """The user fetches all mail; seconds from connect to the server's close."""
     began = time.monotonic()
     with Dialogue(connection(server, USER)) as line:
-        assert line.login("alice", PASSWORD).startswith(b"+OK alice has 5 message(s)")
+        assert line.login("alice", server.users["alice"]).startswith(b"+OK alice has 5 message(s)")
         for number, message in enumerate(MAIL, 1):
             assert line.ask(f"RETR {number}").startswith(b"+OK")
             assert line.body() == message.wire
@@ -111,7 +117,7 @@ def memory(process: int) -> int:
 def test_a_flood_from_one_address_keeps_no_other_user_out_nor_fills_memory_or_log(server: Server) -> None:
     process = server.process.pid
     alone = session(server)
-    before = memory(process)
+    kept, before = len(children(process)), memory(process)
     with ExitStack() as stack:
         for _ in range(HALF_OPEN):
             stack.enter_context(connection(server, FLOODER))
@@ -126,7 +132,7 @@ def test_a_flood_from_one_address_keeps_no_other_user_out_nor_fills_memory_or_lo
         f" {alone * 1000:.0f} ms; {processes} processes, {before >> 20} -> {now >> 20} MiB; {len(said)} lines of log"
     )
     assert flood.connects > 0
-    assert processes <= SHARE + 2, "and one of the user, and one that has just ended"
+    assert processes <= kept + SHARE + 3, "and the user's, and one that has just ended"
     assert now <= before + (SHARE + 1) * (4 << 20)
     refusals = [line for line in said if "per source limit reached" in line]
     own = [line for line in said if f"{USER}:" in line]
@@ -137,15 +143,17 @@ def test_a_flood_from_one_address_keeps_no_other_user_out_nor_fills_memory_or_lo
 
 def test_when_the_flood_is_over_the_flooders_address_is_served_again(server: Server) -> None:
     process = server.process.pid
+    session(server)
+    kept = len(children(process))  # none; or checkers, fronts that wait, and the user's mail process
     with ExitStack() as stack:
         for _ in range(SHARE):
             stack.enter_context(connection(server, FLOODER))
-        wait_until(lambda: len(children(process)) == SHARE, "all of them are sessions")
+        wait_until(lambda: len(children(process)) >= SHARE, "all of them are sessions")
         with connection(server, FLOODER) as sock:
             assert sock.recv(100) == b"", "one too many is closed without a word"
-    wait_until(lambda: not children(process), "sessions end with their connections")
+    wait_until(lambda: len(children(process)) <= kept, "sessions end with their connections")
     with Dialogue(connection(server, FLOODER)) as line:
-        assert line.login("alice", PASSWORD).startswith(b"+OK")
+        assert line.login("alice", server.users["alice"]).startswith(b"+OK")
 
 
 def test_strangers_of_many_addresses_leave_room_for_those_who_have_logged_in() -> None:

@@ -215,7 +215,7 @@ class Talk:
             sleep=self.slept.append,
             **keywords,
         )
-        line = greeting(dialect, facts)
+        line = greeting(dialect, facts, self.settings.server_info)
         wire.write(line)
         self.session.greeted(line)
         if self.session.authorize() is not None:

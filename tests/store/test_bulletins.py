@@ -478,3 +478,27 @@ def test_a_record_that_cannot_be_finished_brings_no_copy_at_each_login(troubled,
     for _ in range(4):
         troubled.login()
     assert troubled.subjects() == [1]
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Qpopper's group-bulletins: NUMBER.GROUP.NAME
+
+
+def test_bulletins_of_groups_reach_their_members_and_everybody_those_for_all(house):
+    import grp
+
+    ours = grp.getgrgid(os.getegid()).gr_name
+    theirs = next(group.gr_name for group in grp.getgrall() if group.gr_gid not in (os.getegid(), *os.getgroups()))
+    names = [f"1.{ours}.news", f"2.{theirs}.news", "3.all.news", "4.ALL.news", "5.no-such-group.news", "6", "7.all"]
+    for number, name in enumerate(names, 1):
+        (house.bulletins / name).write_bytes(bulletin(number))
+    house.login(bulletins__groups=True, bulletins__new_users=9)
+    assert house.subjects() == [1, 3, 4, 7]
+    house.login(bulletins__groups=True)
+    assert house.subjects() == [1, 3, 4, 7]
+
+
+def test_groups_are_parts_of_names_where_they_are_not_asked_for(house):
+    (house.bulletins / "1.no-such-group.news").write_bytes(bulletin(1))
+    house.login()
+    assert house.subjects() == [1]

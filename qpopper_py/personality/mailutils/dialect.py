@@ -9,7 +9,7 @@ ARGUMENTS = "Invalid arguments"
 
 TEXTS = {
     **UCB,
-    "greeting": "POP3 Ready",
+    **dict.fromkeys(("greeting", "greeting_min", "greeting_off"), "POP3 Ready"),
     "signing_off": "",
     "user": "",
     "logged_in": "opened mailbox for {user}",

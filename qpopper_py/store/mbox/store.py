@@ -68,7 +68,7 @@ class Mbox(Remembering):
         self._fd = -1
         self._snapshot: Snapshot | None = None
         self._scanned: Layout | None = None  # by us; the snapshot's is another once others expunged
-        self._hidden = 0  # rows before the first message: c-client's internal one
+        self.hidden = 0  # rows before the first message: c-client's internal one
         self._marks = b""
         self._upkeep = Upkeep(path, owner, state, temp, terms.read_only, report)
         self._seen: Collection[int] = ()
@@ -87,9 +87,9 @@ class Mbox(Remembering):
             raise
         if self._snapshot is not None:
             self._scanned = layout = self._snapshot.layout
-            self._hidden = int(layout.internal and self.hide_internal)
-            octets = layout.octets[self._hidden :] if self._hidden else layout.octets
-            self._marks = bytes(layout.seen[self._hidden :])
+            self.hidden = int(layout.internal and self.hide_internal)
+            octets = layout.octets[self.hidden :] if self.hidden else layout.octets
+            self._marks = bytes(layout.seen[self.hidden :])
             self._entries = found = Entries(octets, self._marks)
             return found
         return Entries()
@@ -128,7 +128,7 @@ class Mbox(Remembering):
         if self._gone:
             raise MaildropChanged(f"{self.path}: expunged")
         snapshot.check()
-        rows = Rows(snapshot.fd, snapshot.layout, self._hidden, self._index)
+        rows = Rows(snapshot.fd, snapshot.layout, self.hidden, self._index)
         made = assign(rows, self.scheme, self._record, Overrides(self.state, self.report).load())
         snapshot.check()
         return made
@@ -204,7 +204,7 @@ class Mbox(Remembering):
             raise IndexError(index)
         if self._gone:
             raise MaildropChanged(f"{self.path}: expunged")
-        return self._snapshot, index + self._hidden
+        return self._snapshot, index + self.hidden
 
     def _pieces(self, snapshot: Snapshot, row: int) -> "Iterator[bytes]":
         layout = snapshot.layout
@@ -270,7 +270,7 @@ class Mbox(Remembering):
             return []
         from qpopper_py.store.mbox.status import edits
 
-        hidden, marks = self._hidden, layout.seen
+        hidden, marks = self.hidden, layout.seen
         seen = {index + hidden for index in self._seen if not marks[index + hidden] & SEEN} if self.status else set()
         uids = self.uids() if self.x_uidl else ()
         return edits(fd, layout, rows, seen, (lambda row: uids[row - hidden]) if uids else None, self.scheme)
