@@ -93,7 +93,7 @@ class Dialect:
     others follow.  ``refusals``: by state, what it answered to a verb that it did not take there, in the place of
     ``wrong_state`` and ``unknown``; ``*`` stands for the others.  ``forgets_user``: such a verb between USER and PASS
     takes USER back.  ``dele_again``: DELE of a message that is marked already is granted.
-    ``arguments_first``: before login, too few or too many of them are told rather than the state.
+    ``arguments_first``: verbs of which, before login, too few or too many are told rather than the state.
     """
 
     __slots__ = (
@@ -126,7 +126,7 @@ class Dialect:
         refusals: "Mapping[str, Mapping[str, str]] | None" = None,
         forgets_user: bool = False,
         dele_again: bool = False,
-        arguments_first: bool = False,
+        arguments_first: frozenset[str] = frozenset(),
     ) -> None:
         self.texts = texts
         self.withheld = withheld

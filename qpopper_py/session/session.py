@@ -281,7 +281,7 @@ class Session:
         rows = self.rows.get(request.verb, ())
         what = "wrong_state" if rows else "unknown"
         fits = any(row.takes(len(request.words)) for row in rows)
-        if rows and not fits and not self.account and self.dialect.arguments_first:
+        if rows and not fits and not self.account and request.verb in self.dialect.arguments_first:
             what = "too_many" if request.words else "too_few"
         return Refused(text or self.dialect.say(what, verb=request.verb))
 

@@ -24,8 +24,8 @@ TEXTS = {
     "too_few": ARGUMENTS,
     "too_many": ARGUMENTS,
     "too_long": "Argument too long",
-    "no_message": "No such message",
-    "is_deleted": "Message has been deleted",
+    **dict.fromkeys(("no_message", "uidl_number", "uidl_range"), "No such message"),
+    **dict.fromkeys(("is_deleted", "uidl_deleted"), "Message has been deleted"),
     "already_deleted": "Message has been deleted",
     "bad_lines": ARGUMENTS,
     "refused": "Bad login",
@@ -64,5 +64,5 @@ DIALECT = Dialect(
     },
     forgets_user=True,
     dele_again=True,
-    arguments_first=True,
+    arguments_first=frozenset(("stat", "noop", "rset", "retr")),
 )
