@@ -44,6 +44,10 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
         read = reader(argv)
         invocation = read()
         door = Doorstep(invocation, read)
+        door.debug(sys.argv[0])
+        if not invocation.attached and (master := of_master()):
+            stream.let_go()
+            return work(door, master)
         if not invocation.inetd:
             stream.close()
             return listen(door)
@@ -52,10 +56,41 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
             return listen(door, sockets, idle)
     except ConfigurationError as why:
         return misconfigured(why, argv, stream)
+    attend(door, stream)
+    return 0
+
+
+def attend(door: Doorstep, stream: "Stream") -> None:
+    """Serve one connection."""
     from qpopper_py.kinds.listeners import Listener
 
     door.meet(stream, Listener(), None, lambda *greeted: house(door).serve(*greeted))
-    return 0
+
+
+def of_master() -> "_socket.socket | None":
+    """The socket to work for, if Cyrus' master(8) has started us."""
+    if "CYRUS_SERVICE" not in os.environ:
+        return None
+    from qpopper_py.serve.master import given
+
+    return given()
+
+
+def work(door: Doorstep, sock: "_socket.socket") -> int:
+    """Serve its clients, one after the other."""
+    import _socket
+
+    from qpopper_py.privilege import SocketStream
+    from qpopper_py.serve.master import Worker
+
+    def serve(client: int) -> None:
+        try:
+            door.reopen_log()
+            attend(door, SocketStream(_socket.socket(fileno=client)))
+        except Exception as why:  # noqa: BLE001  # the client hears nothing, the log everything
+            last_resort(why)
+
+    return Worker(sock, door.settings, sys.argv[0], door.emit, serve).run()
 
 
 def house(door: Doorstep) -> "House":
@@ -102,7 +137,9 @@ def in_person(argv: "list[str]") -> int:
         read = reader(argv)
         invocation = read()
         if invocation.action == "serve":
-            return listen(Doorstep(invocation, read))
+            door = Doorstep(invocation, read)
+            door.debug(sys.argv[0])
+            return listen(door)
         if invocation.action == "demo":
             from qpopper_py.tools.demo import demo
 

@@ -166,6 +166,9 @@ class Tap:
     def body(self, facts: "Facts", user: str, sent: bool, piece: bytes) -> None:
         """A piece of a message, going out (``sent``) or coming in."""
 
+    def logged_in(self, facts: "Facts", user: str) -> None:
+        """``user`` logged in, and this process has the maildrop open; what is said of it follows."""
+
     def moved(self, facts: "Facts", user: str) -> None:
         """``user`` logged in, and another process goes on with the session."""
 

@@ -290,8 +290,6 @@ class House(Doorstep):
         self, stream: "Stream", facts: "Facts", gate: "Door", greeted: int, securing: "Securing | Elsewhere | None"
     ) -> "Session | None":
         """The session, logged in or over; None: there was none.  A greeting of ``greeted`` octets was sent, or none."""
-        from qpopper_py.protocol.reply import greeting
-
         if facts.listener.kpop:
             from qpopper_py.serve.kpop import ticketed
 
@@ -303,7 +301,7 @@ class House(Doorstep):
         session = self.session(stream, facts, gate)
         if securing and facts.listener.tls == "starttls":
             session.starttls = securing.ready
-        line = greeting(self.dialect, facts)
+        line = self.greeting(facts)
         if not greeted:
             session.wire.write(line)
             session.wire.flush()

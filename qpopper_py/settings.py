@@ -55,6 +55,9 @@ class Settings:
         "commands that the old program had not (CAPA, STLS, AUTH, ...): served as well; or refused, as it refused them",
     )
     hostname = Host("hostname", "", "the host's name in greeting and APOP stamp; empty: the system's")
+    server_info = Choice(
+        "server_info", "on", ["on", "min", "off"], "what greeting and CAPA tell: all; not the version; nothing"
+    )
     spool = NeededPath("spool", "/var/mail", "the folder that holds a mailbox file for each user, named after the user")
     maildrop = Place(
         "maildrop",
@@ -186,6 +189,7 @@ class Settings:
     log_to = Choice(
         "log.to", "auto", ["auto", "syslog", "stderr"], "where the log goes; auto: syslog if it is there, else stderr"
     )
+    log_ident = Text("log.ident", "pop3d", "the name that syslog records begin with")
     log_facility = Choice(
         "log.facility",
         "mail",
@@ -203,6 +207,21 @@ class Settings:
         "names that are no account's in the log: a tag in their place, for they may be passwords; or as they came",
     )
 
+    telemetry_folder = Path(
+        "telemetry.folder",
+        "",
+        "the dialogue of each user for whom there is a folder FOLDER/USER, from the login on, to a file there",
+    )
+    telemetry_name = Choice(
+        "telemetry.name", "pid", ["pid", "session"], "what such a file is called: process id, or id of the session"
+    )
+    shutdown_files = Names(
+        "shutdown_files", (), "paths; while one is there its first line is all that clients hear, as -ERR [SYS/TEMP]"
+    )
+    debug_command = Text(
+        "debug_command", "", "a shell command run as the service starts; %s, %d, %s: program, process id, service"
+    )
+
     trace_file = Path("trace.file", "", "write every line of the dialogue to this file (-t)")
     trace_bodies = Switch("trace.bodies", False, "write message bodies to the trace, not only their size")
     trace_users = Names("trace.users", (), "trace these users only")
@@ -212,7 +231,19 @@ class Settings:
         "auth.sources",
         ("mailauth", "system"),
         "who vouches for passwords, asked in this order; system is pam where the service has a file, else unix",
-        ["mailauth", "system", "pam", "unix", "accounts", "saslauthd", "oauth", "certificate", "kerberos"],
+        [
+            "mailauth",
+            "system",
+            "pam",
+            "unix",
+            "accounts",
+            "saslauthd",
+            "oauth",
+            "certificate",
+            "kerberos",
+            "sasldb",
+            "maildrops",
+        ],
     )
     auth_mechanisms = Names(
         "auth.mechanisms",
@@ -249,6 +280,9 @@ class Settings:
     )
     auth_refusal_delay = Moment(
         "auth.refusal_delay", 2, "a refused login is answered this long after it was asked, whatever the reason", 60
+    )
+    auth_login_pause = Moment(
+        "auth.login_pause", 0, "a login by a password in the clear is answered no sooner than this after it came", 60
     )
     auth_max_failures = Whole(
         "auth.max_failures", 3, "refused logins after which the connection ends; 0: no end", 0, 1000
@@ -306,6 +340,8 @@ class Settings:
     saslauthd_service = Word("saslauthd.service", "pop3", "the service that saslauthd is asked for")
     saslauthd_timeout = Seconds("saslauthd.timeout", 30, "how long saslauthd may take for an answer", 1, 600)
 
+    sasldb_file = NeededPath("sasldb.file", "/etc/sasldb2", "the database of secrets of Cyrus SASL")
+
     oauth_keys = Path("oauth.keys", "", "the issuer's public keys (JWK set), to check signed tokens (JWT) with")
     oauth_introspection = Url(
         "oauth.introspection", "", "where the issuer is asked about a token (RFC 7662), instead of oauth.keys"
@@ -360,6 +396,15 @@ class Settings:
         "email",
         ["email", "cn", "uid"],
         "what of a client's certificate is the user: the first mail address (subjectAltName), common name, or user id",
+    )
+    tls_required = Switch("tls.required", False, "without TLS nobody logs in, whatever the mechanism")
+    outer_layer = Whole(
+        "outer_layer",
+        0,
+        "strength (SSF) of a layer that others put around every connection (stunnel): 0 none, 1 integrity, 2 and more"
+        " privacy",
+        0,
+        100_000,
     )
     tls_handshake_timeout = Seconds("tls.handshake_timeout", 30, "how long a client may take to begin TLS", 1, 600)
     tls_handshakes = Whole("tls.handshakes", 100, "handshakes under way at once, standalone", 1, 10000)

@@ -76,6 +76,7 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
     )
     for check in checks:
         yield from check(settings, euid)
+    yield from map(hint, invocation.remarks)
 
 
 def kind(path: str) -> "os.stat_result | str":

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "/etc/pop3d.toml"
 PREFIX = "qp-"
-SERVED = ("tru64",)
+SERVED = ("tru64", "cyrus")
 # The base name of the program, or of a link on the way to it -> the personality; pop3d and in.pop3d say nothing.
 NAMES = {
     "tru64-pop3d": "tru64",
@@ -76,10 +76,14 @@ class Invocation:
 
     ``action``: serve, check-config, dump-config, dump-config-all, demo, version or help.  ``origins``: where each
     setting that is set came from, by dotted name.  ``inetd``: the one connection is on descriptor 0.
-    ``config``: the configuration file that was read, or empty.
+    ``attached``: that was asked for, so no other descriptor counts.
+    ``config``: the configuration file that was read, or empty.  ``remarks``: of the old program's own file, what has
+    no effect here, and why: a line each.
     """
 
-    __slots__ = ("action", "config", "inetd", "origins", "personality", "settings")
+    __slots__ = ("action", "attached", "config", "inetd", "origins", "personality", "remarks", "settings")
+    attached: bool
+    remarks: list[str]
 
     def __init__(
         self, action: str, settings: Settings, personality: "Personality", inetd: bool = False, config: str = ""
@@ -90,6 +94,8 @@ class Invocation:
         self.personality = personality
         self.inetd = inetd
         self.config = config
+        self.attached = False
+        self.remarks = []
 
 
 def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, called: str = "") -> Invocation:
@@ -119,7 +125,9 @@ def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, call
         layers += personality.configured(line)
     settings = Settings([*layers, *said, *line.layers])
     inetd = line.action != "demo" and (line.inetd or not settings.listen)
-    return Invocation(line.action, settings, personality, inetd, path)
+    invocation = Invocation(line.action, settings, personality, inetd, path)
+    invocation.attached, invocation.remarks = line.inetd, line.remarks
+    return invocation
 
 
 def chosen(argv: "Sequence[str]", environ: "Mapping[str, str]", called: str) -> "tuple[str, str, Sequence[str]]":
@@ -231,6 +239,7 @@ class Line:
         self.inetd = False
         self.layers: list[Layer] = []
         self.listen: list[str] = []
+        self.remarks: list[str] = []
         rows = personality.OPTIONS + ours(personality)
         self.given, self.operands = options.parse(argv, rows, explainer(rows, personality.name), personality.RULES)
         if any(one.option.action in AT_ONCE for one in self.given):
@@ -290,6 +299,10 @@ class Line:
             return read(value)
         except ValueError as why:
             raise ConfigurationError(f"command line: {option.spelt} {value!r} {why}") from None
+
+    def has(self, spelt: str) -> bool:
+        """Whether the option spelt so was given."""
+        return any(spelt in one.option.spellings for one in self.given)
 
     def value(self, spelt: str) -> "str | None":
         """The last value given to the option spelt so, or None."""

@@ -8,6 +8,9 @@ from qpopper_py.protocol.dialect import Dialect
 
 TEXTS = {
     "greeting": "UCB Pop server (version 1.6) at {host} starting.",
+    "greeting_min": "UCB Pop server at {host} starting.",
+    "greeting_off": "POP3 server ready.",
+    "shutdown": "{text}",
     "signing_off": "Pop server at {host} signing off.",
     "user": "Password required for {user}.",
     "logged_in": "{user} has {count} message(s) ({octets} octets).",
@@ -31,6 +34,7 @@ TEXTS = {
     "too_few": "Too few arguments for the {verb} command.",
     "too_many": "Too many arguments for the {verb} command.",
     "too_long": "Command line too long: {limit} octets at most.",
+    "not_a_number": "Message {number} does not exist.",
     "no_message": "Message {number} does not exist.",
     "is_deleted": "Message {number} has been deleted.",
     "already_deleted": "Message {number} has already been deleted.",

@@ -11,9 +11,12 @@ if TYPE_CHECKING:
 # Every text that a session can say, with the fields it may hold.
 TEXTS = {
     "greeting": "host",
+    "greeting_min": "host",
+    "greeting_off": "host",
+    "shutdown": "text",
     "signing_off": "host",
     "user": "user",
-    "logged_in": "user count octets",
+    "logged_in": "user count octets session",
     "stat": "count octets",
     "list": "count octets",
     "list_one": "number octets",
@@ -34,6 +37,7 @@ TEXTS = {
     "too_few": "verb",
     "too_many": "verb",
     "too_long": "limit",
+    "not_a_number": "number",
     "no_message": "number",
     "is_deleted": "number",
     "already_deleted": "number",
@@ -59,8 +63,8 @@ TEXTS = {
     "stls": "",
     "under_tls": "",
     "no_tls": "",
-    "needs_tls": "",
-    "needs_stronger": "",
+    "needs_tls": "verb",
+    "needs_stronger": "verb",
     "xmit_too_large": "limit",
 }
 
@@ -71,9 +75,12 @@ class Dialect:
     ``texts``: a template (str.format) for each name of TEXTS.  ``withheld``: verbs that the original had not, refused
     unless ``commands = all``.  ``states``: verbs that it took in some of their states only (those of
     :mod:`~qpopper_py.session.table`).  ``codes``: whether it had the response codes of RFC 2449.
+    ``misplaced``: what it answers, in the place of ``wrong_state``, to a verb before login that it knows but does not
+    take now: (response code, text).  ``capa``: first words of CAPA's lines, in its order; others follow.
+    ``gap``: what stands between the greeting and its stamp.
     """
 
-    __slots__ = ("codes", "states", "texts", "withheld")
+    __slots__ = ("capa", "codes", "gap", "misplaced", "states", "texts", "withheld")
 
     def __init__(
         self,
@@ -81,11 +88,17 @@ class Dialect:
         withheld: "frozenset[str]" = frozenset(),
         states: "Mapping[str, tuple[str, ...]] | None" = None,
         codes: bool = True,
+        misplaced: "Mapping[str, tuple[str, str]] | None" = None,
+        capa: "tuple[str, ...]" = (),
+        gap: str = "  ",
     ) -> None:
         self.texts = texts
         self.withheld = withheld
         self.states = states or {}
         self.codes = codes
+        self.misplaced = misplaced or {}
+        self.capa = capa
+        self.gap = gap
 
     def say(self, what: str, **fields: "str | int") -> str:
         """The text ``what`` with its fields filled in; fields are never read as templates."""

@@ -16,7 +16,11 @@ def capa(session: "Session", words: "list[bytes]") -> Reply:
     """The same list before and after login, but for what depends on TLS: clients ask once, and again after STLS."""
     said = [row.capa for same_verb in session.rows.values() for row in same_verb]
     lines = [line for line in (capa if isinstance(capa, str) else capa(session) for capa in said) if line]
-    lines += [*ALWAYS, expire(session.settings), f"IMPLEMENTATION qpopper_py-{__version__}"]
+    lines += [*ALWAYS, expire(session.settings)]
+    if session.settings.server_info == "on" or session.account:
+        lines.append(f"IMPLEMENTATION qpopper_py-{__version__}")
+    if order := session.dialect.capa:
+        lines.sort(key=lambda line: order.index(word) if (word := line.partition(" ")[0]) in order else len(order))
     return Reply(session.dialect.say("capa"), listing(lines))
 
 

@@ -56,8 +56,10 @@ class Maildrop:
 
     def find(self, word: bytes) -> int:
         """The index of the message whose number ``word`` is, marked or not; Refused if there is none."""
-        value = number(word, len(self.entries))
-        if not value:
+        value = number(word)
+        if value is None:
+            raise Refused(self.dialect.say("not_a_number", number=plain(word, 20)))
+        if not 0 < value <= len(self.entries):
             raise Refused(self.dialect.say("no_message", number=plain(word, 20)))
         return value - 1
 

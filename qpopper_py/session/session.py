@@ -10,6 +10,7 @@ happen only after QUIT, or as :mod:`update` says.  A refused login is answered a
 import time
 
 from qpopper_py import events
+from qpopper_py.arrival import closed
 from qpopper_py.errors import (
     ConnectionOver,
     MaildropBusy,
@@ -191,7 +192,10 @@ class Session:
         self.closing.left, self.closing.left_octets = len(drop.entries), drop.octets
         count, octets = drop.count, drop.left_octets
         self.emit(events.LoggedIn(self.facts, account.user, self.mechanism, account.source, count, octets))
-        self._ok(reply.Reply(self.dialect.say("logged_in", user=account.user, count=count, octets=octets)))
+        for tap in self.taps:
+            tap.logged_in(self.facts, account.user)
+        said = self.dialect.say("logged_in", user=account.user, count=count, octets=octets, session=self.facts.session)
+        self._ok(reply.Reply(said))
         return True
 
     def _converse(self, *states: str) -> None:
@@ -202,7 +206,8 @@ class Session:
             self.wire.flush()
         except TimedOut as why:
             self._over("timeout", why)
-            self._last_words(reply.status(False, self.dialect.say("timeout")))
+            if words := self.dialect.say("timeout"):  # or none: some closed without a word
+                self._last_words(reply.status(False, words))
         except ConnectionOver as why:
             self._over("hangup", why)
 
@@ -229,6 +234,11 @@ class Session:
             self._too_long()
             return
         self.asked = self.clock()
+        if self.settings.shutdown_files and (text := closed(self.settings.shutdown_files)) is not None:
+            self.hang_up()
+            self.closing.how = "refused"
+            self._last_words(reply.status(False, self.dialect.say("shutdown", text=text), "SYS/TEMP"))
+            return
         request = parse(line)
         if request is not None:  # popper ignores a blank line
             row, request = table.find(self.rows, request, self.state)
@@ -241,10 +251,17 @@ class Session:
             if row and row.named and self.settings.log_unknown_names == "hidden":
                 self.heard = bare(self.heard)
             if row is None:
-                what = "wrong_state" if request.verb in self.rows else "unknown"
-                self._err(Refused(self.dialect.say(what, verb=request.verb)))
+                self._err(self._no_command(request))
             else:
                 self._obey(row, request)
+
+    def _no_command(self, request: Request) -> Refused:
+        """What is said of a verb that has no row in this state."""
+        if request.verb in self.dialect.misplaced and self.account is None:
+            code, text = self.dialect.misplaced[request.verb]
+            return Refused(text, code)
+        what = "wrong_state" if request.verb in self.rows else "unknown"
+        return Refused(self.dialect.say(what, verb=request.verb))
 
     def _too_long(self) -> None:
         self.heard = "?"
