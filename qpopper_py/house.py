@@ -372,7 +372,7 @@ class House(Doorstep):
         from qpopper_py.store.opening import parted
 
         kind, path = parted(maildrop_of(account, self.settings)[0])
-        return "" if kind == "maildir" else path
+        return "" if kind in ("maildir", "cyrus") else path
 
     def troubles(self, facts: "Facts") -> "Troubles":
         return Troubles(self.emit, facts)

@@ -186,6 +186,7 @@ class Talk:
         state="",
         silent=False,
         stream=SocketStream,
+        dialect=DIALECT,
     ):
         self.store = store or FakeStore()
         self.gate = gate or FakeGate()
@@ -205,7 +206,7 @@ class Talk:
         wire = Wire(stream, self.settings.limits_line, 5, **keywords)
         self.session = Session(
             self.settings,
-            DIALECT,
+            dialect,
             facts,
             wire,
             self.gate,
@@ -214,7 +215,7 @@ class Talk:
             sleep=self.slept.append,
             **keywords,
         )
-        line = greeting(DIALECT, facts)
+        line = greeting(dialect, facts)
         wire.write(line)
         self.session.greeted(line)
         if self.session.authorize() is not None:

@@ -63,7 +63,7 @@ def spool(values: "Values", path: str) -> "list[Layer]":
 
 def where(template: str) -> "Mapping[str, object]":
     """Users are those whose folder is there; who may read it as whom, the folder's owner says."""
-    return {"maildrop": template, "accounts.maildrop": template}
+    return {"maildrop": template, "accounts.maildrop": template, "read_only": True}
 
 
 def said(values: "Values", name: str) -> bool:
