@@ -5,6 +5,7 @@ The master of these tests is Python, written by that header and by what master.c
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -92,7 +93,8 @@ class Master:
     def close(self) -> None:
         for worker in self.workers:
             for pid in children(worker.pid):
-                os.kill(pid, signal.SIGTERM)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
             worker.terminate()
             worker.wait(PATIENCE)
         self.listening.close()
