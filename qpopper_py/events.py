@@ -102,7 +102,7 @@ class SessionClosed(Event):
     ``left_octets`` what is in the maildrop of those that the session saw.
     """
 
-    __slots__ = ("deleted", "deleted_octets", "how", "left", "left_octets", "retrieved", "sent_octets", "user")
+    __slots__ = ("deleted", "deleted_octets", "how", "left", "left_octets", "retrieved", "sent_octets", "tops", "user")
 
     def __init__(
         self,
@@ -125,6 +125,7 @@ class SessionClosed(Event):
         self.left_octets = left_octets
         self.retrieved = retrieved
         self.sent_octets = sent_octets
+        self.tops = 0  # how often TOP was answered
 
 
 class Trouble(Event):

@@ -189,7 +189,6 @@ class Settings:
     log_to = Choice(
         "log.to", "auto", ["auto", "syslog", "stderr"], "where the log goes; auto: syslog if it is there, else stderr"
     )
-    log_ident = Text("log.ident", "pop3d", "the name that syslog records begin with")
     log_facility = Choice(
         "log.facility",
         "mail",
@@ -200,6 +199,13 @@ class Settings:
         "log.reverse_lookup", False, "log the client's name beside its address; costs a look-up a session"
     )
 
+    log_ident = Text("log.ident", "pop3d", "the program's name in the log")
+    log_style = Choice(
+        "log.style",
+        "own",
+        ["own", "cyrus"],
+        "the form of records of sessions and logins: ours, with address and session; or an old program's, for watchers",
+    )
     log_unknown_names = Choice(
         "log.unknown_names",
         "hidden",

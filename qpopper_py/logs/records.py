@@ -31,6 +31,7 @@ A field is cut at a fixed length, ``...`` telling so, and no record is longer th
 import syslog
 
 from qpopper_py import __version__, events
+from qpopper_py.logs.words import WHAT, clip, word
 from qpopper_py.protocol.request import MASK
 
 TYPE_CHECKING = False
@@ -40,30 +41,24 @@ if TYPE_CHECKING:
     from qpopper_py.facts import Facts
 
     Record = tuple[int, str]
+    Forms = dict[type[events.Event], Callable[..., list[Record]]]
 
-WORD = 160  # a name or an address as it is shown; RFC 1939 arguments have 40, popper's names 64
-WHAT = 600  # free text
 MOST = 1000  # a syslog datagram of RFC 3164 has 1024 octets with its head
 
 
-def clip(text: "str | bytes", most: int) -> str:
-    """``text`` escaped, and cut at ``most`` characters."""
-    return _cut(events.printable(text[:most]), most, len(text) > most)
+def style(name: str) -> "Forms":
+    """The forms of log.style ``name``, beside ours."""
+    if name == "own":
+        return {}
+    module = __import__(f"{__package__}.{name}", fromlist=["FORMS"])
+    forms: Forms = module.FORMS
+    return forms
 
 
-def word(text: str) -> str:
-    """``text`` as one word, which nothing that came from the network can turn into two."""
-    shown = events.printable(text[:WORD]).replace(" ", "\\x20").replace('"', "\\x22")
-    return _cut(shown, WORD, len(text) > WORD) or "-"
-
-
-def _cut(shown: str, most: int, longer: bool) -> str:
-    return shown[: most - 3] + "..." if longer or len(shown) > most else shown
-
-
-def records(event: events.Event, statistics: bool, debug: bool) -> "list[Record]":
-    """The records of ``event``: (priority, text).  ``statistics``: -s.  ``debug``: -d."""
-    form = FORMS.get(type(event))
+def records(event: events.Event, statistics: bool, debug: bool, forms: "Forms | None" = None) -> "list[Record]":
+    """The records of ``event``: (priority, text).  ``statistics``: -s.  ``debug``: -d.  ``forms``: of another style."""
+    old = forms.get(type(event)) if forms else None
+    form = old or FORMS.get(type(event))
     if form is None or _quiet(event):
         return []
     made = form(event)
@@ -71,7 +66,7 @@ def records(event: events.Event, statistics: bool, debug: bool) -> "list[Record]
         made.append(_statistics(event))
     if isinstance(event, events.Note) and event.level == "debug" and not debug:
         return []
-    tail = f" session={word(event.facts.session)}" if event.facts else ""
+    tail = f" session={word(event.facts.session)}" if event.facts and not old else ""
     return [(priority, text[: MOST - len(tail)] + tail) for priority, text in made]
 
 
@@ -186,7 +181,7 @@ def _note(event: events.Note) -> "list[Record]":
     return [(priority, clip(event.what, WHAT))]
 
 
-FORMS: "dict[type[events.Event], Callable[..., list[Record]]]" = {
+FORMS: "Forms" = {
     events.SessionStarted: _started,
     events.SessionClosed: _closed,
     events.LoginRefused: _refused,

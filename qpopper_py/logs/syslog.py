@@ -13,13 +13,14 @@ import stat
 import syslog
 import time
 
-from qpopper_py.logs.records import records
+from qpopper_py.logs.records import records, style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qpopper_py.events import Event
+    from qpopper_py.logs.records import Forms
     from qpopper_py.settings import Settings
 
     Write = Callable[[int, str], None]
@@ -44,16 +45,19 @@ FACILITIES = {
 class Log:
     """A sink.  Never raises: mail goes on when the log cannot be written."""
 
-    __slots__ = ("debug", "statistics", "write")
+    __slots__ = ("debug", "forms", "statistics", "write")
 
-    def __init__(self, write: "Write", statistics: bool = False, debug: bool = False) -> None:
-        """``write``: takes a priority and a text of printable ASCII."""
+    def __init__(
+        self, write: "Write", statistics: bool = False, debug: bool = False, forms: "Forms | None" = None
+    ) -> None:
+        """``write``: takes a priority and a text of printable ASCII.  ``forms``: of another log.style."""
         self.write = write
+        self.forms = forms
         self.statistics = statistics
         self.debug = debug
 
     def __call__(self, event: "Event") -> None:
-        for priority, text in records(event, self.statistics, self.debug):
+        for priority, text in records(event, self.statistics, self.debug, self.forms):
             self.write(priority, text)
 
     def close(self) -> None:
@@ -63,7 +67,8 @@ class Log:
 
 def open_log(settings: "Settings", program: str = "pop3d") -> Log:
     """The log as ``settings`` ask for it.  Early: before privileges or the view of /dev are given up."""
-    return Log(open_writer(settings, program), settings.statistics, settings.debug)
+    forms = style(settings.log_style)
+    return Log(open_writer(settings, program), settings.statistics, settings.debug, forms)
 
 
 def open_writer(settings: "Settings", program: str) -> "Write":

@@ -23,8 +23,9 @@ import syslog
 import time
 
 from qpopper_py.events import Tap
-from qpopper_py.logs.records import clip, strange, unquoted, word
+from qpopper_py.logs.records import strange, unquoted
 from qpopper_py.logs.syslog import iso, open_writer
+from qpopper_py.logs.words import clip, word
 from qpopper_py.protocol.request import MASK
 
 TYPE_CHECKING = False

@@ -33,6 +33,7 @@ SETTINGS: "dict[str, object]" = {
     "auth.refusal_delay": 3,
     "auth.max_failures": 0,
     "login_timeout": 600,
+    "log.style": "cyrus",
 }
 IMAPD_CONF = "/etc/imapd.conf"
 
