@@ -90,6 +90,10 @@ def work(door: Doorstep, sock: "_socket.socket") -> int:
         except Exception as why:  # noqa: BLE001  # the client hears nothing, the log everything
             last_resort(why)
 
+    if os.geteuid() != 0:  # root's keeper is to be lean; here one process does all, and clients wait for it
+        ready = house(door)
+        ready.ready_front()
+        ready.ready_mail()
     return Worker(sock, door.settings, sys.argv[0], door.emit, serve).run()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.personality import check, commandline, cyrus
-from qpopper_py.personality.cyrus import directives
+from qpopper_py.personality.cyrus import cyrus_conf, directives
 from qpopper_py.settings import BY_NAME, Settings
 
 PAGE = Path(__file__).resolve().parents[2] / "man/cyrus-pop3d.8"
@@ -59,6 +59,13 @@ def refusal(folder: Path, text: str, *argv: str) -> str:
     with pytest.raises(ConfigurationError) as error:
         conf(folder, text, *argv)
     return str(error.value)
+
+
+@pytest.fixture(autouse=True)
+def no_cyrus_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is installed on this host."""
+    monkeypatch.setattr(cyrus, "IMAPD_CONF", "/nonexistent/imapd.conf")
+    monkeypatch.setattr(cyrus_conf, "PATH", "/nonexistent/cyrus.conf")
 
 
 @pytest.fixture

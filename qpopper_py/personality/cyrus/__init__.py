@@ -68,8 +68,12 @@ ANYWHERE = ["0.0.0.0/0", "::/0"]
 
 def service(line: "Line") -> str:
     """The service's name in cyrus.conf, with which an option of imapd.conf may begin."""
-    given = line.environ.get("CYRUS_SERVICE", "")
-    return given or ("pop3s" if line.has("-s") else "kpop" if line.has("-k") else "pop3")
+    if given := line.environ.get("CYRUS_SERVICE", ""):
+        return given
+    from qpopper_py.personality.cyrus import cyrus_conf
+
+    usual = "pop3s" if line.has("-s") else "kpop" if line.has("-k") else "pop3"
+    return cyrus_conf.service(line.has("-s"), line.has("-k")) or usual
 
 
 def configured(line: "Line") -> "list[Layer]":
