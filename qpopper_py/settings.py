@@ -143,8 +143,8 @@ class Settings:
     deletion_marks = Choice(
         "deletion_marks",
         "ignored",
-        ["ignored", "deleted"],
-        "what a mail reader's deletion mark (Status D, flag T) does: nothing; or what DELE does",
+        ["ignored", "deleted", "hidden"],
+        "what a mail reader's deletion mark (Status D, flag T) does: nothing; what DELE does; or hide the message",
     )
     read_only = Switch(
         "read_only", False, "nothing is deleted or written, in no maildrop and no record; DELE is refused"

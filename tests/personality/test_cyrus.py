@@ -154,6 +154,7 @@ WORKS = [
     ("popexpiretime: 60", "expire", "60"),
     ("popexpiretime: -1", "expire", "never"),
     ("popexpiretime: 2d", "expire", "2"),
+    ("popuseimapflags: yes", "deletion_marks", "hidden"),
     ("poptimeout: 20", "timeout", 1200),
     ("poptimeout: 5", "timeout", 600),
     ("poptimeout: 30m", "timeout", 1800),
