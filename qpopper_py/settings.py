@@ -448,6 +448,9 @@ class Settings:
     accounts_maildrop = Text(
         "accounts.maildrop", "", "maildrop of such an account: as maildrop, with %u user, %n name, %d domain, %h home"
     )
+    accounts_mailboxes_db = Path(
+        "accounts.mailboxes_db", "", "Cyrus' mailboxes.db: where mailboxes lie that Cyrus 3.6 and later keep below uuid"
+    )
     accounts_owner = Text(
         "accounts.owner", "", "the system user who owns all these maildrops; empty: whom the file names, else ourselves"
     )

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from qpopper_py.settings import Settings
 
 
+LARGEST = 256 << 20  # octets of mailboxes.db
+
+
 class Maildrops(Directory):
     """It vouches for nobody: it has no secrets."""
 
@@ -37,18 +40,41 @@ class Maildrops(Directory):
             place = expand(template, user, "")
         except ValueError:
             return None  # no name of which a path could be made
-        try:
-            found = os.lstat(bare(place))
-        except (FileNotFoundError, NotADirectoryError):
+        found = look(place)
+        if found is None and self._settings.accounts_mailboxes_db:
+            place = self._by_id(user)
+            found = look(place) if place else None
+        if found is None:
             return None
-        except OSError as why:
-            raise CredentialStoreError(f"{place}: {why.strerror}") from None
         if not stat.S_ISDIR(found.st_mode) and not stat.S_ISREG(found.st_mode):
             return Denied(user, f"{place} is neither a folder nor a file")
         uid, gid = self._ids(found)
         if uid == 0:
             return Denied(user, f"{place} belongs to root, as whom no mail is served")
         return Account(user, uid, gid, "", place, source=self.name)
+
+    def _by_id(self, user: str) -> str:
+        """The place of a mailbox of Cyrus 3.6 and later: below ``uuid``, by the id that mailboxes.db has; or empty.
+
+        A database of another form has no such mailboxes.  Raises CredentialStoreError.
+        """
+        from qpopper_py.legacy_dbm import NotReadable, twoskip
+
+        path = self._settings.accounts_mailboxes_db
+        try:
+            with open(path, "rb") as file:
+                if not twoskip.is_twoskip(file.read(64)):
+                    return ""
+                file.seek(0)
+                rows = twoskip.read(file.read(LARGEST))
+        except FileNotFoundError:
+            return ""
+        except (OSError, NotReadable) as why:
+            raise CredentialStoreError(f"{path} cannot be read: {why}") from None
+        keys = keys_of(user)
+        ids = [id_of(value) for key, value in rows if key in keys]
+        root = self._settings.accounts_maildrop.rpartition("/%")[0].replace("%%", "%")
+        return f"{root}/uuid/{ids[0][0]}/{ids[0][1]}/{ids[0]}" if ids and ids[0] else ""
 
     def _ids(self, found: os.stat_result) -> "tuple[int, int]":
         if os.geteuid() != 0:
@@ -63,3 +89,27 @@ class Maildrops(Directory):
 
     def vouch(self, credential: "Credential", facts: "Facts") -> None:
         """Never asked."""
+
+
+def look(place: str) -> os.stat_result | None:
+    """The facts of what lies there; None: nothing does.  Raises CredentialStoreError."""
+    try:
+        return os.lstat(bare(place))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as why:
+        raise CredentialStoreError(f"{place}: {why.strerror}") from None
+
+
+def keys_of(user: str) -> "tuple[bytes, ...]":
+    """The keys under which mailboxes.db may have the user's INBOX (imap/mboxname.c: a dot as it is, or as ^)."""
+    local, _, domain = user.partition("@")
+    before = f"{domain}\x1d" if domain else ""
+    return tuple(f"N{before}user\x1f{name}".encode() for name in dict.fromkeys((local, local.replace(".", "^"))))
+
+
+def id_of(value: bytes) -> str:
+    """The unique id in a record of mailboxes.db, ``%(P default I 0a1b... V 1280000000 ...)``; or empty."""
+    words = value.decode("ascii", "replace").removeprefix("%(").split(" ")
+    found = words[words.index("I") + 1].rstrip(")") if "I" in words[:-1] else ""
+    return found if len(found) > 1 and all(c.isascii() and (c.isalnum() or c in "-_") for c in found) else ""

@@ -79,6 +79,7 @@ TOGETHER = {
     "defaultpartition": "which partition holds the mail",
     "fulldirhash": "how folders of the partition are named",
     "hashimapspool": "how folders of the partition are named",
+    "mboxlist_db_path": "where mailboxes.db lies (accounts.mailboxes_db)",
     "partition-NAME": "where the mail lies (the one that defaultpartition names)",
     "sasl_pwcheck_method": "auth.sources: saslauthd, auxprop (sasldb), pam; where there is a partition, maildrops too",
     "syslog_prefix": "log.ident: PREFIX/SERVICE",

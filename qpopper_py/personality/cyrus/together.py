@@ -18,6 +18,10 @@ def layers(values: "Values", service: str, path: str, debugger: bool) -> "list[L
         folder, origin = values["configdirectory"]
         folder = folder.rstrip("/")
         made.append((origin, {"shutdown_files": [f"{folder}/msg/shutdown", f"{folder}/msg/shutdown.{service}"]}))
+        made.append((origin, {"accounts.mailboxes_db": f"{folder}/mailboxes.db"}))
+    if "mboxlist_db_path" in values:
+        path_of, origin = values["mboxlist_db_path"]
+        made.append((origin, {"accounts.mailboxes_db": path_of}))
     if "syslog_prefix" in values:
         prefix, origin = values["syslog_prefix"]
         made.append((origin, {"log.ident": f"{prefix}/{service}"}))
