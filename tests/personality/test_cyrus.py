@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.personality import check, commandline, cyrus
@@ -349,3 +352,21 @@ def test_the_page_has_every_option_and_directive_with_its_verdict() -> None:
     expected |= dict.fromkeys(directives.NO_EFFECT, "no effect")
     expected |= {name: "refused" for name, _, _ in directives.REFUSED if name not in directives.WORKS}
     assert rows() == expected
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Whatever the file holds
+
+
+@settings_of_hypothesis(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.one_of(st.text(max_size=40), st.sampled_from([text for text, _, _ in WORKS])), max_size=6))
+def test_no_text_does_anything_but_configure_or_be_refused(folder: Path, lines: list[str]) -> None:
+    text = "\n".join(line.replace("\ud800", "?") for line in lines)
+    (folder / "imapd.conf").write_bytes(text.encode("utf-8", "surrogatepass"))
+    try:
+        read("-C", str(folder / "imapd.conf"))
+    except ConfigurationError as why:
+        told = str(why)
+    else:
+        told = str(folder)
+    assert str(folder) in told or "auth" in told
