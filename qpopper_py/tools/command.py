@@ -86,7 +86,8 @@ def parser(task: str, what: str) -> ArgumentParser:
 
 def settings_of(asked: Namespace) -> Settings:
     """The server's settings, as the server reads them; ConfigurationError."""
-    arguments = ["--personality", asked.personality] if asked.personality else []
+    chosen = getattr(asked, "personality", None)  # a task of its own words may have none
+    arguments = ["--personality", chosen] if chosen else []
     if asked.config is not None:
         arguments += ["--config", asked.config]
     for word in asked.set:
