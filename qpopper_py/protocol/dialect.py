@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 # Every text that a session can say, with the fields it may hold.
 TEXTS = {
     "greeting": "host",
-    "signing_off": "host",
-    "user": "user",
     "greeting_min": "host",
     "greeting_off": "host",
-    "logged_in": "user count octets s hidden",
+    "shutdown": "text",
+    "signing_off": "host",
+    "user": "user",
+    "logged_in": "user count octets s hidden session",
     "stat": "count octets",
     "list": "count octets",
     "list_one": "number octets",
@@ -48,6 +49,7 @@ TEXTS = {
     "too_few": "verb",
     "too_many": "verb",
     "too_long": "limit",
+    "not_a_number": "number",
     "no_message": "number",
     "is_deleted": "number",
     "already_deleted": "number",
@@ -73,8 +75,8 @@ TEXTS = {
     "stls": "",
     "under_tls": "",
     "no_tls": "",
-    "needs_tls": "",
-    "needs_stronger": "",
+    "needs_tls": "verb",
+    "needs_stronger": "verb",
     "xmit_too_large": "limit",
 }
 
@@ -87,10 +89,23 @@ class Dialect:
     :mod:`~qpopper_py.session.table`).  ``codes``: whether it had the response codes of RFC 2449.  ``strict``: whether
     it split lines as RFC 1939 has it, at single blanks (:func:`~qpopper_py.protocol.request.parse_strictly`).
     ``extras``: which of the commands that no RFC has and no other program it served, by their names in that table.
-    ``local_time``: CAPA tells the time here (X-LOCALTIME).
+    ``local_time``: CAPA tells the time here (X-LOCALTIME).  ``misplaced``: what it answers, in the place of
+    ``wrong_state``, to a verb before login that it knows but does not take now: (response code, text).  ``capa``: first
+    words of CAPA's lines, in its order; others follow.  ``gap``: what stands between the greeting and its stamp.
     """
 
-    __slots__ = ("codes", "extras", "local_time", "states", "strict", "texts", "withheld")
+    __slots__ = (
+        "capa",
+        "codes",
+        "extras",
+        "gap",
+        "local_time",
+        "misplaced",
+        "states",
+        "strict",
+        "texts",
+        "withheld",
+    )
 
     def __init__(
         self,
@@ -101,6 +116,9 @@ class Dialect:
         strict: bool = False,
         extras: "tuple[str, ...]" = (),
         local_time: bool = False,
+        misplaced: "Mapping[str, tuple[str, str]] | None" = None,
+        capa: "tuple[str, ...]" = (),
+        gap: str = "  ",
     ) -> None:
         self.texts = texts
         self.withheld = withheld
@@ -109,6 +127,9 @@ class Dialect:
         self.strict = strict
         self.extras = extras
         self.local_time = local_time
+        self.misplaced = misplaced or {}
+        self.capa = capa
+        self.gap = gap
 
     def say(self, what: str, **fields: "str | int") -> str:
         """The text ``what`` with its fields filled in; fields are never read as templates."""

@@ -41,12 +41,12 @@ def challenge(data: bytes) -> bytes:
 
 
 def greeting(dialect: "Dialect", facts: "Facts", told: str = "on") -> bytes:
-    """The greeting, with the APOP stamp two blanks behind it if there is one (RFC 1939 section 7, as popper has it).
+    """The greeting, with the APOP stamp behind it if there is one (RFC 1939 section 7; popper has two blanks there).
 
     ``told``: the setting server_info.
     """
     text = dialect.say("greeting" if told == "on" else f"greeting_{told}", host=facts.host)
-    return status(True, f"{text}  {facts.stamp}" if facts.stamp else text)
+    return status(True, f"{text}{dialect.gap}{facts.stamp}" if facts.stamp else text)
 
 
 def listing(lines: "Iterable[str]") -> "tuple[bytes, ...]":

@@ -25,6 +25,8 @@ def capa(session: "Session", words: "list[bytes]") -> Reply:
         lines.append("X-LOCALTIME " + time.strftime("%a, %d %b %Y %H:%M:%S %z"))
     if session.account or session.settings.server_info == "on":
         lines.append("IMPLEMENTATION " + session.dialect.say("implementation", version=__version__))
+    if order := session.dialect.capa:
+        lines.sort(key=lambda line: order.index(word) if (word := line.partition(" ")[0]) in order else len(order))
     return Reply(session.dialect.say("capa"), listing(lines))
 
 

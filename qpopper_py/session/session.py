@@ -10,6 +10,7 @@ happen only after QUIT, or as :mod:`update` says.  A refused login is answered a
 import time
 
 from qpopper_py import events
+from qpopper_py.arrival import closed
 from qpopper_py.errors import (
     ConnectionOver,
     MaildropBusy,
@@ -201,7 +202,9 @@ class Session:
         self.closing.left, self.closing.left_octets = len(drop.entries), drop.octets
         count, octets = drop.count, drop.left_octets
         self.emit(events.LoggedIn(self.facts, account.user, self.mechanism, account.source, count, octets))
-        fields = {"s": "" if count == 1 else "s", "hidden": store.hidden}
+        for tap in self.taps:
+            tap.logged_in(self.facts, account.user)
+        fields = {"s": "" if count == 1 else "s", "hidden": store.hidden, "session": self.facts.session}
         self._ok(reply.Reply(self.dialect.say("logged_in", user=account.user, count=count, octets=octets, **fields)))
         if self.settings.login_hook:
             from qpopper_py.session.hook import run_hook
@@ -245,6 +248,11 @@ class Session:
             self._too_long()
             return
         self.asked = self.clock()
+        if self.settings.shutdown_files and (text := closed(self.settings.shutdown_files)) is not None:
+            self.hang_up()
+            self.closing.how = "refused"
+            self._last_words(reply.status(False, self.dialect.say("shutdown", text=text), "SYS/TEMP"))
+            return
         request = parse_strictly(line) if self.dialect.strict else parse(line)
         if request is not None:  # popper ignores a blank line
             row, request = table.find(self.rows, request, self.state)
@@ -257,10 +265,17 @@ class Session:
             if row and row.named and self.settings.log_unknown_names == "hidden":
                 self.heard = bare(self.heard)
             if row is None:
-                what = "wrong_state" if request.verb in self.rows else "unknown"
-                self._err(Refused(self.dialect.say(what, verb=request.verb)))
+                self._err(self._no_command(request))
             else:
                 self._obey(row, request)
+
+    def _no_command(self, request: Request) -> Refused:
+        """What is said of a verb that has no row in this state."""
+        if request.verb in self.dialect.misplaced and self.account is None:
+            code, text = self.dialect.misplaced[request.verb]
+            return Refused(text, code)
+        what = "wrong_state" if request.verb in self.rows else "unknown"
+        return Refused(self.dialect.say(what, verb=request.verb))
 
     def _too_long(self) -> None:
         self.heard = "?"
