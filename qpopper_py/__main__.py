@@ -54,6 +54,10 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
         if invocation.action != "serve":
             return aloud(invocation, stream)
         door = Doorstep(invocation, read)
+        door.debug(sys.argv[0])
+        if not invocation.attached and (master := of_master()):
+            stream.let_go()
+            return work(door, master)
         if not invocation.inetd:
             stream.close()
             return listen(door)
@@ -62,10 +66,45 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
             return listen(door, sockets, idle)
     except ConfigurationError as why:
         return misconfigured(why, argv, stream)
+    attend(door, stream)
+    return 0
+
+
+def attend(door: Doorstep, stream: "Stream") -> None:
+    """Serve one connection."""
     from qpopper_py.kinds.listeners import Listener
 
     door.meet(stream, Listener(), None, lambda *greeted: house(door).serve(*greeted))
-    return 0
+
+
+def of_master() -> "_socket.socket | None":
+    """The socket to work for, if Cyrus' master(8) has started us."""
+    if "CYRUS_SERVICE" not in os.environ:
+        return None
+    from qpopper_py.serve.master import given
+
+    return given()
+
+
+def work(door: Doorstep, sock: "_socket.socket") -> int:
+    """Serve its clients, one after the other."""
+    import _socket
+
+    from qpopper_py.privilege import SocketStream
+    from qpopper_py.serve.master import Worker
+
+    def serve(client: int) -> None:
+        try:
+            door.reopen_log()
+            attend(door, SocketStream(_socket.socket(fileno=client)))
+        except Exception as why:  # noqa: BLE001  # the client hears nothing, the log everything
+            last_resort(why)
+
+    if os.geteuid() != 0:  # root's keeper is to be lean; here one process does all, and clients wait for it
+        ready = house(door)
+        ready.ready_front()
+        ready.ready_mail()
+    return Worker(sock, door.settings, sys.argv[0], door.emit, serve).run()
 
 
 def aloud(invocation: "Invocation", stream: "Stream") -> int:
@@ -130,7 +169,11 @@ def in_person(argv: "list[str]") -> int:
         read = reader(argv)
         invocation = read()
         if invocation.action == "serve":
-            return with_client(argv) if invocation.inetd else listen(Doorstep(invocation, read))
+            if invocation.inetd:
+                return with_client(argv)
+            door = Doorstep(invocation, read)
+            door.debug(sys.argv[0])
+            return listen(door)
         if invocation.action == "demo":
             from qpopper_py.tools.demo import demo
 

@@ -29,6 +29,7 @@ def learn(
     A stream that is no TCP socket (a terminal, a pipe) has no addresses.
     """
     facts = Facts(session_id(), host=settings.hostname or os.uname().nodename, quiet=quiet, listener=listener)
+    facts.secure = settings.outer_layer > 1
     if stamp_wanted:
         facts.stamp = f"<{os.getpid()}.{int(time.time())}.{os.urandom(6).hex()}@{facts.host}>"
     sock = getattr(stream, "sock", None)
@@ -41,6 +42,29 @@ def learn(
         return facts  # a socket, but of no internet family, or the client has gone
     prepare(sock, settings, facts, emit)
     return facts
+
+
+def closed(paths: "tuple[str, ...]") -> "str | None":
+    """What clients are told, by the first line of the first of shutdown_files that is there; None: none is.
+
+    No link is followed, nor a second name of another's file read to strangers.  A bracket at its beginning would be a
+    response code.
+    """
+    for path in paths:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            found = os.fstat(descriptor)
+            if found.st_mode >> 12 == 0o10 and found.st_nlink == 1:
+                text = os.read(descriptor, 400).partition(b"\n")[0].decode("ascii", "replace").strip()
+                return "".join(c if " " <= c <= "~" else "?" for c in text.lstrip("["))
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
+    return None
 
 
 def unknown(settings: "Settings", facts: Facts) -> bool:

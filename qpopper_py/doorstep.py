@@ -98,6 +98,34 @@ class Doorstep:
 
         self.emit(Trouble(facts, what, "warning"))
 
+    def shut(self, stream: "Stream", listener: "Listener") -> bool:
+        """Whether shutdown_files keep everybody out; then the client is told."""
+        from qpopper_py.arrival import closed
+        from qpopper_py.protocol.reply import status
+
+        text = closed(self.settings.shutdown_files)
+        if text is None:
+            return False
+        if listener.tls != "implicit" and not listener.kpop:  # to them a line in the clear says nothing
+            try:
+                stream.send(memoryview(status(False, self.dialect.say("shutdown", text=text), "SYS/TEMP")))
+            except OSError:
+                pass  # gone
+        return True
+
+    def debug(self, program: str) -> None:
+        """Run what debug_command says, if it says anything."""
+        if self.settings.debug_command:
+            from qpopper_py.serve.debugging import run
+
+            run(self.settings, program, self.warn)
+
+    def greeting(self, facts: "Facts") -> bytes:
+        """The first line to the client of ``facts``."""
+        from qpopper_py.protocol.reply import greeting
+
+        return greeting(self.dialect, facts, self.settings.server_info)
+
     def meet(
         self,
         stream: "Stream",
@@ -112,7 +140,6 @@ class Doorstep:
         """
         from qpopper_py.arrival import learn, unknown
         from qpopper_py.auth.stamp import wanted
-        from qpopper_py.protocol.reply import greeting
 
         try:
             listener = self.settings.listener(by)
@@ -123,11 +150,9 @@ class Doorstep:
 
                 if not admitted(stream, facts, self.settings, self.emit, teller):
                     return  # without a word, as tcpd does
-            line = (
-                b""
-                if listener.kpop or listener.tls == "implicit"
-                else greeting(self.dialect, facts, self.settings.server_info)
-            )
+            if self.settings.shutdown_files and self.shut(stream, listener):
+                return
+            line = b"" if listener.kpop or listener.tls == "implicit" else self.greeting(facts)
             try:
                 if line:
                     stream.send(memoryview(line))

@@ -113,6 +113,7 @@ class SessionClosed(Event):
         "left_octets",
         "retrieved",
         "sent_octets",
+        "tops",
         "user",
     )
 
@@ -138,6 +139,7 @@ class SessionClosed(Event):
         self.retrieved = retrieved
         self.sent_octets = sent_octets
         self.auth_seconds = self.init_seconds = self.clean_seconds = 0.0  # from greeting to login; opening; update
+        self.tops = 0  # how often TOP was answered
 
 
 class Trouble(Event):
@@ -178,6 +180,9 @@ class Tap:
 
     def body(self, facts: "Facts", user: str, sent: bool, piece: bytes) -> None:
         """A piece of a message, going out (``sent``) or coming in."""
+
+    def logged_in(self, facts: "Facts", user: str) -> None:
+        """``user`` logged in, and this process has the maildrop open; what is said of it follows."""
 
     def moved(self, facts: "Facts", user: str) -> None:
         """``user`` logged in, and another process goes on with the session."""

@@ -312,8 +312,6 @@ class House(Doorstep):
         self, stream: "Stream", facts: "Facts", gate: "Door", greeted: int, securing: "Securing | Elsewhere | None"
     ) -> "Session | None":
         """The session, logged in or over; None: there was none.  A greeting of ``greeted`` octets was sent, or none."""
-        from qpopper_py.protocol.reply import greeting
-
         if facts.listener.kpop:
             from qpopper_py.serve.kpop import ticketed
 
@@ -325,7 +323,7 @@ class House(Doorstep):
         session = self.session(stream, facts, gate)
         if securing and facts.listener.tls == "starttls":
             session.starttls = securing.ready
-        line = greeting(self.dialect, facts, self.settings.server_info)
+        line = self.greeting(facts)
         if not greeted:
             session.wire.write(line)
             session.wire.flush()
@@ -430,7 +428,7 @@ class House(Doorstep):
         from qpopper_py.store.opening import parted
 
         kind, path = parted(maildrop_of(account, self.settings)[0])
-        return "" if kind == "maildir" else path
+        return "" if kind in ("maildir", "cyrus") else path
 
     def troubles(self, facts: "Facts") -> "Troubles":
         return Troubles(self.emit, facts)

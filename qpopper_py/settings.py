@@ -56,6 +56,9 @@ class Settings:
         "commands that the old program had not (CAPA, STLS, AUTH, ...): served as well; or refused, as it refused them",
     )
     hostname = Host("hostname", "", "the host's name in greeting and APOP stamp; empty: the system's")
+    server_info = Choice(
+        "server_info", "on", ["on", "min", "off"], "what greeting and CAPA tell: all; not the version; nothing"
+    )
     spool = NeededPath("spool", "/var/mail", "the folder that holds a mailbox file for each user, named after the user")
     maildrop = Place(
         "maildrop",
@@ -97,9 +100,6 @@ class Settings:
     )
     timeout = Seconds(
         "timeout", 600, "how long to wait for a command (RFC 1939 asks for ten minutes at least)", 1, 86400
-    )
-    server_info = Choice(
-        "server_info", "on", ["on", "min", "off"], "what greeting and CAPA tell: all; not the version; nothing"
     )
     login_timeout = Seconds("login_timeout", 60, "how long a client may take to log in", 1)
     login_delay = Seconds(
@@ -154,8 +154,8 @@ class Settings:
     deletion_marks = Choice(
         "deletion_marks",
         "ignored",
-        ["ignored", "deleted"],
-        "what a mail reader's deletion mark (Status D, flag T) does: nothing; or what DELE does",
+        ["ignored", "deleted", "hidden"],
+        "what a mail reader's deletion mark (Status D, flag T) does: nothing; what DELE does; or hide the message",
     )
     scan_lines = Switch(
         "scan_lines", False, "LIST tells the number of lines behind the size, and CAPA says XLINES; reads all the mail"
@@ -221,7 +221,7 @@ class Settings:
     log_style = Choice(
         "log.style",
         "own",
-        ["own", "popa3d"],
+        ["own", "popa3d", "cyrus"],
         "the form of records of sessions and logins: ours, with address and session; or an old program's, for watchers",
     )
     log_login = Text(
@@ -239,6 +239,21 @@ class Settings:
         "names that are no account's in the log: a tag in their place, for they may be passwords; or as they came",
     )
 
+    telemetry_folder = Path(
+        "telemetry.folder",
+        "",
+        "the dialogue of each user for whom there is a folder FOLDER/USER, from the login on, to a file there",
+    )
+    telemetry_name = Choice(
+        "telemetry.name", "pid", ["pid", "session"], "what such a file is called: process id, or id of the session"
+    )
+    shutdown_files = Names(
+        "shutdown_files", (), "paths; while one is there its first line is all that clients hear, as -ERR [SYS/TEMP]"
+    )
+    debug_command = Text(
+        "debug_command", "", "a shell command run as the service starts; %s, %d, %s: program, process id, service"
+    )
+
     trace_file = Path("trace.file", "", "write every line of the dialogue to this file (-t)")
     trace_bodies = Switch("trace.bodies", False, "write message bodies to the trace, not only their size")
     trace_users = Names("trace.users", (), "trace these users only")
@@ -248,7 +263,19 @@ class Settings:
         "auth.sources",
         ("mailauth", "system"),
         "who vouches for passwords, asked in this order; system is pam where the service has a file, else unix",
-        ["mailauth", "system", "pam", "unix", "accounts", "saslauthd", "oauth", "certificate", "kerberos"],
+        [
+            "mailauth",
+            "system",
+            "pam",
+            "unix",
+            "accounts",
+            "saslauthd",
+            "oauth",
+            "certificate",
+            "kerberos",
+            "sasldb",
+            "maildrops",
+        ],
     )
     auth_mechanisms = Names(
         "auth.mechanisms",
@@ -285,6 +312,9 @@ class Settings:
     )
     auth_refusal_delay = Moment(
         "auth.refusal_delay", 2, "a refused login is answered this long after it was asked, whatever the reason", 60
+    )
+    auth_login_pause = Moment(
+        "auth.login_pause", 0, "a login by a password in the clear is answered no sooner than this after it came", 60
     )
     auth_max_failures = Whole(
         "auth.max_failures", 3, "refused logins after which the connection ends; 0: no end", 0, 1000
@@ -345,6 +375,8 @@ class Settings:
     saslauthd_service = Word("saslauthd.service", "pop3", "the service that saslauthd is asked for")
     saslauthd_timeout = Seconds("saslauthd.timeout", 30, "how long saslauthd may take for an answer", 1, 600)
 
+    sasldb_file = NeededPath("sasldb.file", "/etc/sasldb2", "the database of secrets of Cyrus SASL")
+
     oauth_keys = Path("oauth.keys", "", "the issuer's public keys (JWK set), to check signed tokens (JWT) with")
     oauth_introspection = Url(
         "oauth.introspection", "", "where the issuer is asked about a token (RFC 7662), instead of oauth.keys"
@@ -403,6 +435,15 @@ class Settings:
         ["email", "cn", "uid"],
         "what of a client's certificate is the user: the first mail address (subjectAltName), common name, or user id",
     )
+    tls_required = Switch("tls.required", False, "without TLS nobody logs in, whatever the mechanism")
+    outer_layer = Whole(
+        "outer_layer",
+        0,
+        "strength (SSF) of a layer that others put around every connection (stunnel): 0 none, 1 integrity, 2 and more"
+        " privacy",
+        0,
+        100_000,
+    )
     tls_handshake_timeout = Seconds("tls.handshake_timeout", 30, "how long a client may take to begin TLS", 1, 600)
     tls_handshakes = Whole("tls.handshakes", 100, "handshakes under way at once, standalone", 1, 10000)
 
@@ -441,6 +482,9 @@ class Settings:
     )
     accounts_maildrop = Text(
         "accounts.maildrop", "", "maildrop of such an account: as maildrop, with %u user, %n name, %d domain, %h home"
+    )
+    accounts_mailboxes_db = Path(
+        "accounts.mailboxes_db", "", "Cyrus' mailboxes.db: where mailboxes lie that Cyrus 3.6 and later keep below uuid"
     )
     accounts_owner = Text(
         "accounts.owner", "", "the system user who owns all these maildrops; empty: whom the file names, else ourselves"

@@ -84,8 +84,14 @@ def build(settings: "Settings", warn: "Callable[[str], None]") -> "tuple[list[So
 
         directories["accounts"] = Accounts(settings, warn)
     # Without root PAM can say nothing of others, so NSS alone tells who a user of the mailauth database is.
-    for name in [name for name in names if name in SYSTEM] or [system(settings) if os.geteuid() == 0 else "unix"]:
+    # Where maildrops alone say who the users are, the system's are none unless they are named.
+    usual = [] if "maildrops" in names else [system(settings) if os.geteuid() == 0 else "unix"]
+    for name in [name for name in names if name in SYSTEM] or usual:
         directories[name] = _system_users(name, settings)
+    if "maildrops" in names:
+        from qpopper_py.auth.sources.maildrops import Maildrops
+
+        directories["maildrops"] = Maildrops(settings)
     place = {name: number for number, name in enumerate(names)}
     known = [directories[name] for name in sorted(directories, key=lambda name: place.get(name, len(names)))]
     sources: dict[str, Source] = {**directories, "mailauth": MailAuth(settings, known)}
@@ -105,6 +111,10 @@ def build(settings: "Settings", warn: "Callable[[str], None]") -> "tuple[list[So
         from qpopper_py.auth.sources.kerberos import Kerberos
 
         sources["kerberos"] = Kerberos(settings, known)
+    if "sasldb" in names:
+        from qpopper_py.auth.sources.sasldb import SaslDb
+
+        sources["sasldb"] = SaslDb(settings, known)
     return [sources[name] for name in names], known
 
 

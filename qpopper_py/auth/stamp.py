@@ -23,6 +23,8 @@ def wanted(settings: "Settings", emit: "Callable[[Event], None]", mode: str = ""
     mode = mode or settings.apop_stamp
     if mode != "auto":
         return mode == "always"
+    if "sasldb" in settings.auth_sources and exists(settings.sasldb_file):
+        return True
     if "mailauth" not in settings.auth_sources or not settings.mailauth_database:
         return False
     try:
@@ -32,6 +34,13 @@ def wanted(settings: "Settings", emit: "Callable[[Event], None]", mode: str = ""
 
         emit(Trouble(None, str(why)))
         return False
+
+
+def exists(path: str) -> bool:
+    """Whether there is such a database, under the names that libraries give it.  Every secret in it answers to APOP."""
+    import os
+
+    return any(os.path.exists(path + suffix) for suffix in ("", ".db", ".pag"))
 
 
 def header(path: str) -> "tuple[int, bool] | None":

@@ -88,17 +88,21 @@ class NeededPath(Path):
 
 
 class Place(Text):
-    """Where maildrops lie: a path with %u, %n, %d and %h, behind ``mbox:`` or ``maildir:`` if need be; or empty."""
+    """Where maildrops lie: a path with %u, %n, %d and %h, behind ``mbox:`` or ``maildir:`` if need be; or empty.
 
-    form = "a path with %u user, %n name, %d domain, %h home, which may begin with mbox: or maildir:; or empty"
+    Behind ``cyrus:`` there are %N, %M and %F as well (:mod:`qpopper_py.auth.maildrops`).
+    """
+
+    form = "a path with %u user, %n name, %d domain, %h home, which may begin with mbox:, maildir: or cyrus:; or empty"
 
     def parse(self, raw: object) -> str:
         text = super().parse(raw)
-        path = text.removeprefix("mbox:").removeprefix("maildir:")
+        path = text.removeprefix("mbox:").removeprefix("maildir:").removeprefix("cyrus:")
         if text and not path.startswith(("/", "~/", "%h/")):
             raise ValueError("is not an absolute path")
         pieces = path.replace("%%", "").split("%")[1:]
-        if not all(piece[:1] in ("u", "n", "d", "h") for piece in pieces):
+        letters = "undhNMF" if text.startswith("cyrus:") else "undh"
+        if not all(piece[:1] in tuple(letters) for piece in pieces):
             raise ValueError("holds a % of something else")
         return text
 

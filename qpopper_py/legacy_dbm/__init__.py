@@ -3,6 +3,7 @@
 - ``gdbm``      GNU dbm, either byte order, 32- and 64-bit offsets
 - ``berkeley``  Berkeley DB 3.1 and later, hash and btree, either byte order
 - ``ndbm``      classic ndbm and sdbm: NAME.pag beside NAME.dir
+- ``twoskip``   Cyrus' own, version 1: its mailboxes.db
 - ``text``      ``user:secret`` lines (mailutils), output of db_dump and gdbm_dump
 - ``records``   what is in them: popauth's record, mailutils' record
 - ``sniff``     which of these a file is

@@ -53,9 +53,9 @@ def style(name: str) -> "Forms":
     """The forms of log.style ``name``, beside ours."""
     if name == "own":
         return {}
-    from qpopper_py.logs import popa3d
-
-    return {"popa3d": popa3d.FORMS}[name]
+    module = __import__(f"{__package__}.{name}", fromlist=["FORMS"])
+    forms: Forms = module.FORMS
+    return forms
 
 
 def records(

@@ -51,15 +51,20 @@ def open_taps(settings: "Settings", report: "Callable[[str], None]", program: st
 
     Early, as whoever started us, and before a chroot.
     """
+    taps: list[Tap] = []
+    if settings.telemetry_folder:
+        from qpopper_py.logs.telemetry import Telemetry
+
+        taps.append(Telemetry(settings.telemetry_folder, settings.telemetry_name, report))
     if not settings.trace_file and not settings.debug:
-        return []
+        return taps
     scope = Scope(settings.trace_users, networks(settings.trace_addresses))
     if settings.trace_file:
         try:
-            return [Dialogue(scope, TraceFile(settings.trace_file, report), settings.trace_bodies)]
+            return [*taps, Dialogue(scope, TraceFile(settings.trace_file, report), settings.trace_bodies)]
         except OSError as why:
             report(f"trace file {settings.trace_file}: {why.strerror}; there will be no trace")
-    return [Dialogue(scope, DebugLog(open_writer(settings, program)), False)] if settings.debug else []
+    return [*taps, Dialogue(scope, DebugLog(open_writer(settings, program)), False)] if settings.debug else taps
 
 
 def networks(texts: "Sequence[str]") -> "list[Network]":

@@ -37,6 +37,10 @@ def sources(settings: "Settings", euid: int) -> "Iterator[Finding]":
         yield from saslauthd(settings)
     if "kerberos" in names:
         yield from kerberos(settings)
+    if "maildrops" in names and not settings.accounts_maildrop:
+        yield Finding("auth.sources: maildrops says who the users are by accounts.maildrop, which is empty; set it")
+    if "sasldb" in names:
+        yield from sasldb(settings)
 
 
 def virtual(settings: "Settings", _euid: int) -> "Iterator[Finding]":
@@ -130,6 +134,17 @@ def saslauthd(settings: "Settings") -> "Iterator[Finding]":
         return
     try:
         refuse_untrusted(path)
+    except CredentialStoreError as why:
+        yield Finding(str(why))
+
+
+def sasldb(settings: "Settings") -> "Iterator[Finding]":
+    """The database is there, and can be read."""
+    from qpopper_py.auth.sources.sasldb import SaslDb
+
+    try:
+        if not SaslDb(settings, ()).ready():
+            yield Finding(f"sasldb.file: {settings.sasldb_file}: there is none, or no secret in it; see saslpasswd2(8)")
     except CredentialStoreError as why:
         yield Finding(str(why))
 

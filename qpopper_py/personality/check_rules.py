@@ -63,5 +63,6 @@ def unique_ids(settings: "Settings", _euid: int) -> "Iterator[Finding]":
     scheme = settings.uidl
     if scheme.startswith("popa3d") and settings.mbox_separator != "popa3d":
         yield hint(f"uidl: {scheme}, but where messages begin is not popa3d's rule; say mbox.separator = popa3d")
-    if SCHEMES[scheme].numbers and (not settings.state_dir or settings.read_only):
+    told = settings.maildrop.startswith("cyrus:")  # its index has them
+    if SCHEMES[scheme].numbers and not told and (not settings.state_dir or settings.read_only):
         yield hint(f"uidl: {scheme} needs a state_dir that is written; without, mail has the unique-ids of qpopper2")

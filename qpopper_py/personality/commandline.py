@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "/etc/pop3d.toml"
 PREFIX = "qp-"
-SERVED = ("tru64", "mailutils", "popa3d", "qpopper")
+SERVED = ("tru64", "mailutils", "popa3d", "qpopper", "cyrus")
 # The base name of the program, or of a link on the way to it -> the personality; pop3d and in.pop3d say nothing.
 NAMES = {
     "tru64-pop3d": "tru64",
@@ -71,10 +71,9 @@ OURS = (
     Option("version", "", "print the version", action="version"),
     Option("help", "", "print this", action="help"),
 )
-CHOICE = Option("personality", "NAME", f"as the first word: whose manners: {', '.join(SERVED)}")
-AT_ONCE = frozenset(
-    ("help", "version", "config-help", "show-config-options", "license")
-)  # whatever else is asked for, and whatever the file says
+CHOICE = Option("personality", "NAME", f"as the first word: act as {', '.join(SERVED)}")
+# whatever else is asked for, and whatever the file says
+AT_ONCE = frozenset(("help", "version", "config-help", "show-config-options", "license"))
 
 
 class Invocation:
@@ -83,11 +82,12 @@ class Invocation:
     ``action``: serve, check-config, dump-config, dump-config-all, demo, version, help, or one that the personality
     prints.  ``origins``: where each
     setting that is set came from, by dotted name.  ``inetd``: the one connection is on descriptor 0.
-    ``config``: the configuration file that was read, or empty.  ``notes``: what --check-config is to say of the old
-    program's options and files, beside what is said of the settings.
+    ``attached``: that was asked for, so no other descriptor counts.  ``config``: the configuration file that was read,
+    or empty.  ``notes``: what --check-config is to say of the old program's options and files, beside what is said of
+    the settings.
     """
 
-    __slots__ = ("action", "config", "inetd", "notes", "origins", "personality", "settings")
+    __slots__ = ("action", "attached", "config", "inetd", "notes", "origins", "personality", "settings")
 
     def __init__(
         self, action: str, settings: Settings, personality: "Personality", inetd: bool = False, config: str = ""
@@ -98,6 +98,7 @@ class Invocation:
         self.personality = personality
         self.inetd = inetd
         self.config = config
+        self.attached = False
         self.notes: list[str] = []
 
 
@@ -129,6 +130,7 @@ def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, call
     settings = Settings([*layers, *said, *line.layers])
     inetd = line.action != "demo" and (line.inetd or not settings.listen)
     invocation = Invocation(line.action, settings, personality, inetd, path)
+    invocation.attached = line.inetd
     invocation.notes += line.notes
     return invocation
 
@@ -303,6 +305,10 @@ class Line:
         except ValueError as why:
             shown = "" if value is None else f" {value!r}"
             raise ConfigurationError(f"command line: {option.spelt}{shown} {why}") from None
+
+    def has(self, spelt: str) -> bool:
+        """Whether the option spelt so was given."""
+        return any(spelt in one.option.spellings for one in self.given)
 
     def value(self, spelt: str) -> "str | None":
         """The last value given to the option spelt so, or None."""

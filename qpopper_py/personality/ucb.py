@@ -8,6 +8,7 @@ from qpopper_py.protocol.dialect import Dialect
 
 TEXTS = {
     "greeting": "UCB Pop server (version 1.6) at {host} starting.",
+    "shutdown": "{text}",
     "signing_off": "Pop server at {host} signing off.",
     "user": "Password required for {user}.",
     "greeting_min": "Pop server at {host} starting.",
@@ -45,6 +46,7 @@ TEXTS = {
     "too_few": "Too few arguments for the {verb} command.",
     "too_many": "Too many arguments for the {verb} command.",
     "too_long": "Command line too long: {limit} octets at most.",
+    "not_a_number": "Message {number} does not exist.",
     "no_message": "Message {number} does not exist.",
     "is_deleted": "Message {number} has been deleted.",
     "already_deleted": "Message {number} has already been deleted.",

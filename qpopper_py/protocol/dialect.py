@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 # Every text that a session can say, with the fields it may hold.
 TEXTS = {
     "greeting": "host",
-    "signing_off": "host",
-    "user": "user",
     "greeting_min": "host",
     "greeting_off": "host",
-    "logged_in": "user count octets s hidden",
+    "shutdown": "text",
+    "signing_off": "host",
+    "user": "user",
+    "logged_in": "user count octets s hidden session",
     "stat": "count octets",
     "list": "count octets",
     "list_one": "number octets",
@@ -48,6 +49,7 @@ TEXTS = {
     "too_few": "verb",
     "too_many": "verb",
     "too_long": "limit",
+    "not_a_number": "number",
     "no_message": "number",
     "is_deleted": "number",
     "already_deleted": "number",
@@ -73,8 +75,8 @@ TEXTS = {
     "stls": "",
     "under_tls": "",
     "no_tls": "",
-    "needs_tls": "",
-    "needs_stronger": "",
+    "needs_tls": "verb",
+    "needs_stronger": "verb",
     "xmit_too_large": "limit",
     "login_delay": "",
 }
@@ -89,8 +91,10 @@ class Dialect:
     it split lines as RFC 1939 has it, at single blanks (:func:`~qpopper_py.protocol.request.parse_strictly`).
     ``extras``: which of the commands that no RFC has and no other program it served, by their names in that table.
     ``local_time``: CAPA tells the time here (X-LOCALTIME).
-    ``gap``: what stands between the greeting and its stamp.  ``capa``: first words of CAPA's lines, in its order;
-    others follow.  ``refusals``: by state, what it answered to a verb that it did not take there, in the place of
+    ``misplaced``: what it answers, in the place of ``wrong_state``, to a verb before login that it knows but does not
+    take now: (response code, text).  ``gap``: what stands between the greeting and its stamp.  ``capa``: first words
+    of CAPA's lines, in its order; others follow.
+    ``refusals``: by state, what it answered to a verb that it did not take there, in the place of
     ``wrong_state`` and ``unknown``; ``*`` stands for the others.  ``forgets_user``: such a verb between USER and PASS
     takes USER back.  ``dele_again``: DELE of a message that is marked already is granted.
     ``arguments_first``: verbs of which, before login, too few or too many are told rather than the state.
@@ -105,6 +109,7 @@ class Dialect:
         "forgets_user",
         "gap",
         "local_time",
+        "misplaced",
         "refusals",
         "states",
         "strict",
@@ -121,6 +126,7 @@ class Dialect:
         strict: bool = False,
         extras: "tuple[str, ...]" = (),
         local_time: bool = False,
+        misplaced: "Mapping[str, tuple[str, str]] | None" = None,
         capa: "tuple[str, ...]" = (),
         gap: str = "  ",
         refusals: "Mapping[str, Mapping[str, str]] | None" = None,
@@ -135,6 +141,7 @@ class Dialect:
         self.strict = strict
         self.extras = extras
         self.local_time = local_time
+        self.misplaced = misplaced or {}
         self.capa = capa
         self.gap = gap
         self.refusals = refusals or {}

@@ -50,6 +50,9 @@ if TYPE_CHECKING:
         def tls(self) -> Securing | None:
             """What makes connections TLS's, where there is a certificate."""
 
+        def shut(self, stream: Stream, listener: Listener) -> bool:
+            """Whether shutdown_files keep everybody out; then the client is told."""
+
         def ready_mail(self) -> None:
             """Import what a mail process needs."""
 
@@ -156,6 +159,10 @@ class Keeper(Service):
 
     def _admit(self, stream: "Stream", facts: "Facts", number: int) -> None:
         """Serve a client that may be greeted.  Raises OSError."""
+        if self.house.settings.shutdown_files and self.house.shut(stream, facts.listener):
+            stream.close()
+            self.limits.ended(number)
+            return
         if facts.listener.tls == "implicit":
             self._secure_first(stream, facts, number)
         else:

@@ -54,4 +54,9 @@ def open_maildrop(
 
         address = account.user if "@" in account.user else f"{account.user}@{host}"
         post_bulletins(place, Reader(account.user, account.home, address), state, settings, warn, dotlocks)
-    return open_store(place, account.user, state, settings, warn, dotlocks)
+    store = open_store(place, account.user, state, settings, warn, dotlocks)
+    if settings.deletion_marks == "hidden":
+        from qpopper_py.store.hiding import Hiding
+
+        return Hiding(store)
+    return store

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 NO_MIME = b"-no-mime"
 
 
+CLEAR = ("PASS", "PLAIN", "LOGIN")  # by which a password comes as it is
+
+
 def user(session: "Session", words: "list[bytes]") -> Reply:
     """The same reply for every name: USER tells nobody who has an account."""
     must_be_utf8(session, words[0])
+    refuse_unprotected(session, "USER")
     _refuse_cleartext(session, words[0])
     words = [plain_mail(session, words[0])]
     _name(session, words[0])
@@ -28,7 +32,8 @@ def capability(session: "Session") -> str:
     """The line of CAPA: where a password may come as it is (auth.cleartext)."""
     from qpopper_py.auth import cleartext
 
-    return "USER" if cleartext.allowed(session.facts, session.settings) else ""
+    bare = session.settings.tls_required and not session.facts.private
+    return "USER" if not bare and cleartext.allowed(session.facts, session.settings) else ""
 
 
 def _refuse_cleartext(session: "Session", name: bytes) -> None:
@@ -37,7 +42,13 @@ def _refuse_cleartext(session: "Session", name: bytes) -> None:
     from qpopper_py.auth.credentials import spelled
 
     if not cleartext.allowed(session.facts, session.settings, spelled(name)):
-        raise Refused(session.dialect.say(cleartext.remedy(session.facts, session.settings)), "AUTH")
+        raise Refused(session.dialect.say(cleartext.remedy(session.facts, session.settings), verb="USER"), "AUTH")
+
+
+def refuse_unprotected(session: "Session", verb: str) -> None:
+    """Raises Refused for any way to log in, where tls.required asks for a connection that nobody can read."""
+    if session.settings.tls_required and not session.facts.private:
+        raise Refused(session.dialect.say("needs_tls", verb=verb), "AUTH")
 
 
 def pass_(session: "Session", words: "list[bytes]") -> Reply:
@@ -50,6 +61,7 @@ def pass_(session: "Session", words: "list[bytes]") -> Reply:
 def apop(session: "Session", words: "list[bytes]") -> Reply:
     """APOP name digest; without a stamp in the greeting there is nothing to digest, so nobody passes."""
     must_be_utf8(session, words[0])
+    refuse_unprotected(session, "APOP")
     words = [plain_mail(session, words[0]), *words[1:]]
     _name(session, words[0])
     outcome = session.gate.begin("APOP", session.facts).step(b" ".join(words))
@@ -79,8 +91,11 @@ def decide(session: "Session", mechanism: str, outcome: "Account | Challenge | D
     from qpopper_py.auth.account import Account, Denied
 
     if isinstance(outcome, Account):
-        if outcome.wait:
-            wait_for_the_moment(session, outcome.wait)
+        pause = outcome.wait
+        if mechanism in CLEAR and not session.facts.private:
+            pause = max(pause, session.settings.auth_login_pause)
+        if pause:
+            wait_for_the_moment(session, pause)
         session.account = outcome
         session.mechanism = mechanism
         session.user = outcome.user

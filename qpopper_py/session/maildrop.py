@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from qpopper_py.protocol.dialect import Dialect
     from qpopper_py.store.base import Store
 
-NUMBERED = ("no_message", "no_message", "is_deleted")
+NUMBERED = ("not_a_number", "no_message", "is_deleted")
 UID_NUMBERED = ("uidl_number", "uidl_range", "uidl_deleted")
 
 

@@ -8,7 +8,7 @@ from qpopper_py.auth.credentials import Challenge
 from qpopper_py.errors import Refused
 from qpopper_py.protocol.reply import Reply, challenge, listing
 from qpopper_py.protocol.request import MASK, plain
-from qpopper_py.session.authorization import decide, wait_for_the_moment
+from qpopper_py.session.authorization import decide, refuse_unprotected, wait_for_the_moment
 from qpopper_py.session.wire import LineTooLong
 
 TYPE_CHECKING = False
@@ -24,7 +24,8 @@ MOST_STEPS = 12  # GSSAPI, the longest, has five
 def capability(session: "Session") -> str:
     """The line of CAPA: what can succeed here and now; once logged in, what could when it was last announced."""
     if session.account is None:
-        session.offered = session.gate.mechanisms(session.facts)
+        bare = session.settings.tls_required and not session.facts.private
+        session.offered = () if bare else session.gate.mechanisms(session.facts)
     return " ".join(["SASL", *session.offered]) if session.offered else ""
 
 
@@ -35,6 +36,7 @@ def list_(session: "Session", words: "list[bytes]") -> Reply:
 
 def auth(session: "Session", words: "list[bytes]") -> Reply:
     """AUTH mechanism [initial response]."""
+    refuse_unprotected(session, "AUTH")
     name = plain(words[0]).upper()
     session.name, session.user, session.alias = b"", "", ""
     capability(session)

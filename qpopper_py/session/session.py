@@ -10,6 +10,7 @@ happen only after QUIT, or as :mod:`update` says.  A refused login is answered a
 import time
 
 from qpopper_py import events
+from qpopper_py.arrival import closed
 from qpopper_py.errors import (
     ConnectionOver,
     LoginTooEarly,
@@ -212,7 +213,9 @@ class Session:
         self.closing.left, self.closing.left_octets = len(drop.entries), drop.octets
         count, octets = drop.count, drop.left_octets
         self.emit(events.LoggedIn(self.facts, account.user, self.mechanism, account.source, count, octets))
-        fields = {"s": "" if count == 1 else "s", "hidden": store.hidden}
+        for tap in self.taps:
+            tap.logged_in(self.facts, account.user)
+        fields = {"s": "" if count == 1 else "s", "hidden": store.hidden, "session": self.facts.session}
         self._ok(reply.Reply(self.dialect.say("logged_in", user=account.user, count=count, octets=octets, **fields)))
         if self.settings.login_hook:
             from qpopper_py.session.hook import run_hook
@@ -256,6 +259,11 @@ class Session:
             self._too_long()
             return
         self.asked = self.clock()
+        if self.settings.shutdown_files and (text := closed(self.settings.shutdown_files)) is not None:
+            self.hang_up()
+            self.closing.how = "refused"
+            self._last_words(reply.status(False, self.dialect.say("shutdown", text=text), "SYS/TEMP"))
+            return
         request = parse_strictly(line) if self.dialect.strict else parse(line)
         if request is not None:  # popper ignores a blank line
             row, request = table.find(self.rows, request, self.state)
@@ -274,8 +282,11 @@ class Session:
 
     def _no_command(self, request: Request) -> Refused:
         """What is said of a verb that has no row in this state."""
+        if request.verb in self.dialect.misplaced and self.account is None:
+            code, text = self.dialect.misplaced[request.verb]
+            return Refused(text, code)
         refusals = self.dialect.refusals.get(self.state, {})
-        text = refusals.get(request.verb) or refusals.get("*")
+        said = refusals.get(request.verb) or refusals.get("*")
         if self.dialect.forgets_user and self.state == table.USER_GIVEN:
             self._move(table.AUTHORIZATION)
         rows = self.rows.get(request.verb, ())
@@ -283,7 +294,7 @@ class Session:
         fits = any(row.takes(len(request.words)) for row in rows)
         if rows and not fits and not self.account and request.verb in self.dialect.arguments_first:
             what = "too_many" if request.words else "too_few"
-        return Refused(text or self.dialect.say(what, verb=request.verb))
+        return Refused(said or self.dialect.say(what, verb=request.verb))
 
     def _too_long(self) -> None:
         self.heard = "?"

@@ -65,6 +65,7 @@ def top(session: "Session", words: "list[bytes]") -> Reply:
     lines = number(words[1])
     if lines is None:
         raise Refused(session.dialect.say("bad_lines"))
+    session.closing.tops += 1
     text = session.dialect.say("top", octets=drop.sizes[index])
     return Reply(text, stuffed(cut(begun(drop.store.read(index)), lines)), mail=True)
 

@@ -1,7 +1,8 @@
 """From a path and the settings to a store; nothing is changed before the store's ``scan``.
 
-A maildrop is named by its absolute path, or by ``mbox:PATH`` or ``maildir:PATH``.  Without a prefix what lies there
-decides: a folder that holds cur, new and tmp is a Maildir, everything else is for the mbox store to judge.
+A maildrop is named by its absolute path, or by ``mbox:PATH``, ``maildir:PATH`` or ``cyrus:PATH``.  Without a prefix
+what lies there decides: a folder with cyrus.index is a mailbox of Cyrus, one that holds cur, new and tmp is a Maildir,
+everything else is for the mbox store to judge.
 """
 
 import os
@@ -38,7 +39,12 @@ def open_store(
     """
     kind, path = parted(path)
     terms = terms_of(settings)
-    if (kind or what_lies_at(path)) == "maildir":
+    kind = kind or what_lies_at(path)
+    if kind == "cyrus":
+        from qpopper_py.store.cyrus.store import CyrusMailbox
+
+        return CyrusMailbox(path, owner_of(user), settings.uidl, report)
+    if kind == "maildir":
         from qpopper_py.store.maildir.store import Maildir
 
         return Maildir(path, owner_of(user), state, report, terms)
@@ -77,16 +83,18 @@ class NoStore(Store):
 
 
 def parted(place: str) -> "tuple[str, str]":
-    """(``mbox``, ``maildir`` or nothing, path) of a maildrop's name."""
-    for kind in ("mbox", "maildir"):
+    """(``mbox``, ``maildir``, ``cyrus`` or nothing, path) of a maildrop's name."""
+    for kind in ("mbox", "maildir", "cyrus"):
         if place.startswith(kind + ":"):
             return kind, place[len(kind) + 1 :]
     return "", place
 
 
 def what_lies_at(path: str) -> str:
-    """``maildir`` or ``mbox``, by what is there; empty if nothing is, or it cannot be seen."""
+    """``maildir``, ``cyrus`` or ``mbox``, by what is there; empty if nothing is, or it cannot be seen."""
     if os.path.isdir(path):
+        if os.path.isfile(f"{path}/cyrus.index"):
+            return "cyrus"
         return "maildir" if all(os.path.isdir(f"{path}/{name}") for name in ("cur", "new", "tmp")) else ""
     return "mbox" if os.path.lexists(path) else ""
 

@@ -79,6 +79,7 @@ def complain(why: object, status: int) -> int:
 def parser(task: str, what: str) -> ArgumentParser:
     """The parser of a task's own words, with the options that every task has; see :func:`settings_of`."""
     made = ArgumentParser(f"qpopper-py {task}", description=what, allow_abbrev=False, epilog="See qpopper-py(8).")
+    made.add_argument("--personality", metavar="NAME", help="read the settings and files of that old program")
     made.add_argument("--config", metavar="FILE", help="read the settings from FILE (none: from no file)")
     made.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change a setting")
     return made
@@ -86,7 +87,8 @@ def parser(task: str, what: str) -> ArgumentParser:
 
 def settings_of(asked: Namespace) -> Settings:
     """The server's settings, as the server reads them; ConfigurationError."""
-    arguments: list[str] = []
+    chosen = getattr(asked, "personality", None)  # a task of its own words may have none
+    arguments = ["--personality", chosen] if chosen else []
     if asked.config is not None:
         arguments += ["--config", asked.config]
     for word in asked.set:

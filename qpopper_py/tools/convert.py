@@ -1,4 +1,6 @@
-"""``qpopper-py convert``: an mbox into a Maildir and back, with unique-ids, flags and order.
+"""``qpopper-py convert``: an mbox into a Maildir and back, or a mailbox of Cyrus into a Maildir.
+
+Unique-ids, flags and order are kept.
 
 It works as the mailbox's user, in the user's place of a session, and holds the locks of the mbox from before the scan
 until the target is complete.  The source is only read, unless it is to be removed afterwards.
@@ -15,6 +17,7 @@ from qpopper_py.auth.account import Account
 from qpopper_py.errors import ConfigurationError, MaildropTrouble, MaildropUnusable
 from qpopper_py.serve.roles import KeptDotlock
 from qpopper_py.settings import Settings
+from qpopper_py.store.cyrus.store import CyrusMailbox
 from qpopper_py.store.lock import MaildropLock
 from qpopper_py.store.maildir.names import plain
 from qpopper_py.store.maildir.store import Maildir
@@ -31,12 +34,13 @@ from qpopper_py.tools.convert_mbox import MboxTarget
 from qpopper_py.tools.convert_text import Letter, Marks, delivered, split
 from qpopper_py.tools.owner import account_of, as_user, say
 
-OTHER = {"mbox": "maildir", "maildir": "mbox"}
+OTHER = {"mbox": "maildir", "maildir": "mbox", "cyrus": "maildir"}
 
 
 def words() -> ArgumentParser:
-    made = parser("convert", "Convert an mbox into a Maildir, or a Maildir into an mbox.")
-    made.add_argument("source", metavar="SOURCE", help="the mailbox; mbox: or maildir: before it says what it is")
+    made = parser("convert", "Convert an mbox or a mailbox of Cyrus into a Maildir, or a Maildir into an mbox.")
+    made.add_argument("source", metavar="SOURCE", help="the mailbox; mbox:, maildir: or cyrus: before it tells")
+    made.add_argument("--from", dest="kind", choices=list(OTHER), help="what SOURCE is, as the prefix says it")
     made.add_argument("target", metavar="TARGET", help="of the other kind; missing, or without mail")
     made.add_argument("--user", help="whose mail it is; without it the owner of SOURCE, or whoever runs this")
     made.add_argument("--append", action="store_true", help="add to the mail that TARGET holds")
@@ -67,11 +71,15 @@ def places(asked: Namespace) -> tuple[tuple[str, str], tuple[str, str]]:
     source = os.path.abspath(path)
     if not os.path.lexists(source):
         raise MaildropUnusable(f"{source}: there is no such mailbox")
-    kind = kind or what_lies_at(source)
+    if kind and asked.kind and kind != asked.kind:
+        raise ConfigurationError(f"{asked.source}: begins with {kind}:, and --from says {asked.kind}; leave one out")
+    kind = kind or asked.kind or what_lies_at(source)
     if not kind:
-        raise MaildropUnusable(f"{source}: is a folder without cur, new and tmp, so no Maildir")
+        raise MaildropUnusable(f"{source}: is a folder without cur, new and tmp, so no Maildir, nor has it cyrus.index")
+    if kind == "cyrus" and asked.remove:
+        raise ConfigurationError("--remove: nothing is removed from a Cyrus spool; Cyrus' own tools do that")
     target_kind, path = parted(asked.target)
-    if target_kind == kind:
+    if target_kind in (kind, "cyrus"):
         raise ConfigurationError(f"source and target are both of the kind {kind}: there is nothing to convert")
     return (kind, source), (OTHER[kind], os.path.abspath(path))
 
@@ -87,7 +95,7 @@ def make_in_spool(path: str, account: Account, settings: Settings) -> None:
 class Source:
     """The store that is read, and its messages as letters."""
 
-    def __init__(self, store: Mbox | Maildir) -> None:
+    def __init__(self, store: Mbox | Maildir | CyrusMailbox) -> None:
         self.store = store
         self.entries = store.scan()
         self.uids = list(store.uids())
@@ -100,13 +108,14 @@ class Source:
             else:
                 old, flags, seconds = store.letter(index)
                 when, marks = int(seconds), Marks(old, flags if old else "")
-            yield Letter(lambda index=index: store.stored(index), uid, when, marks)  # type: ignore[misc]  # the default binds it now
+            whole = isinstance(store, CyrusMailbox)
+            yield Letter(lambda index=index: store.stored(index), uid, when, marks, whole)  # type: ignore[misc]  # the default binds it now
 
     def forget(self, table: Overrides) -> None:
         """Take out of the table what it says of these messages as they lie here."""
         if isinstance(self.store, Mbox):
             table.forget_headers([identity(split(letter.stored())[0]) for letter in self.letters()])
-        else:
+        elif isinstance(self.store, Maildir):
             for index in range(len(self.uids)):
                 table.names.pop(plain(self.store.base(index)), None)
 
@@ -189,13 +198,13 @@ class Job:
         self.lock.take(fd, exclusive=ours)
         return fd
 
-    def _opened(self, place: tuple[str, str]) -> Mbox | Maildir:
+    def _opened(self, place: tuple[str, str]) -> Mbox | Maildir | CyrusMailbox:
         # The locks are held already, by us, for the whole of it.
         values = [(self.settings.origins[name], {name: value}) for name, value in self.settings.values.items()]
         ours = {"locks.kinds": [], "second_session": "refused", "read_only": self.asked.dry_run}
         unlocked = Settings([*values, ("convert", ours)])
         store = open_store(":".join(place), self.user, self.state, unlocked, say)
-        assert isinstance(store, (Mbox, Maildir))
+        assert isinstance(store, (Mbox, Maildir, CyrusMailbox))
         return store
 
     def _convert(self, source: Source, target: MaildirTarget | MboxTarget) -> None:

@@ -73,7 +73,7 @@ class MaildirTarget:
             pass
         head, rest = split(letter.stored())
         when = letter.delivered or received(head)
-        head, marks = taken_off(head)
+        head, marks = (head, letter.marks) if letter.whole else taken_off(head)
         digest, size, feeds = blake2b(digest_size=8), 0, 0
         last = b""
         with open(os.open(temporary, FILE, 0o600), "wb") as file:

@@ -50,16 +50,19 @@ class Marks:
 class Letter:
     """A message on its way: ``stored()`` gives its pieces, anew each time; ``delivered`` is in seconds.
 
-    ``marks`` are those that the source has beside the header.
+    ``marks`` are those that the source has beside the header.  ``whole``: the header has none, whatever it looks like.
     """
 
-    __slots__ = ("delivered", "marks", "stored", "uid")
+    __slots__ = ("delivered", "marks", "stored", "uid", "whole")
 
-    def __init__(self, stored: Callable[[], Iterator[bytes]], uid: str, delivered: int, marks: Marks) -> None:
+    def __init__(
+        self, stored: Callable[[], Iterator[bytes]], uid: str, delivered: int, marks: Marks, whole: bool = False
+    ) -> None:
         self.stored = stored
         self.uid = uid
         self.delivered = delivered
         self.marks = marks
+        self.whole = whole
 
 
 def split(pieces: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:

@@ -11,6 +11,7 @@ from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.secretbox import owner_uid
 from qpopper_py.auth.sources import Directory
 from qpopper_py.auth.sources.accounts import Accounts
+from qpopper_py.auth.sources.maildrops import Maildrops
 from qpopper_py.auth.sources.unix import Unix
 from qpopper_py.errors import QpopperError
 from qpopper_py.events import printable
@@ -111,6 +112,8 @@ def find_account(settings: Settings, user: str) -> Account | Denied | None:
     directories: list[Directory] = [Unix()]
     if settings.virtual_users:
         directories.insert(0, Accounts(settings, warn))
+    if "maildrops" in settings.auth_sources:
+        directories.insert(0, Maildrops(settings))
     for directory in directories:
         account = directory.find(user, Facts(""))
         if account is not None:

@@ -5,17 +5,13 @@ kind, or of a version that is not known; the text says what to do instead.
 """
 
 import re
-import struct
 from collections.abc import Callable, Sequence
 
 from qpopper_py.errors import QpopperError
+from qpopper_py.store.cyrus.index import Damaged, Index
 from qpopper_py.store.numbering import imap_base, imap_number
 from qpopper_py.store.overrides import identity
 from qpopper_py.store.uid_schemes import SCHEMES
-
-LATEST = 17  # minor version of a cyrus.index: Cyrus 3.6
-EXPUNGED, NEW_UIDL = 1 << 31, 1  # bits of a record's system flags, of a mailbox's options
-GUID = 60, 80  # where a record holds the SHA-1 of its message
 
 
 class Given:
@@ -126,28 +122,20 @@ def courier_name(name: str) -> str:
 
 
 def cyrus(data: bytes, form: str) -> UidList:
-    """cyrus.index up to Cyrus 3.6, in network order; where a record has one, the message's SHA-1 tells which it is."""
-    if len(data) < 96:
-        raise QpopperError("no cyrus.index: too short")
-    kind, minor, start, width, count = struct.unpack_from(">5I", data, 4)
-    if kind != 0 or not 1 <= minor <= LATEST:
+    """cyrus.index up to Cyrus 3.6; where a record has one, the message's SHA-1 tells which it is."""
+    try:
+        index = Index(data)
+    except Damaged as why:
         raise QpopperError(
-            f"no cyrus.index of a version up to {LATEST} (Cyrus 3.6), but {minor}; let the old server tell: save the "
-            "answer to UIDL, and import that with --from list"
-        )
-    if not 76 <= start <= 1024 or not 40 <= width <= 1024 or len(data) < start + count * width:
-        raise QpopperError("cyrus.index: damaged: its header does not fit its length")
-    (last,), (validity,), (options,) = (struct.unpack_from(">I", data, at) for at in (28, 44, 60))
-    default = "cyrus" if options & NEW_UIDL else "uidonly"
-    given = []
-    for at in range(start, start + count * width, width):
-        number, octets, flags = (struct.unpack_from(">I", data, at + field)[0] for field in (0, 12, 32))
-        if minor >= 12 and flags & EXPUNGED:
-            continue
-        guid = data[at + GUID[0] : at + GUID[1]] if minor >= 10 and width >= GUID[1] else b""
-        given.append(Given(rendered(form, default, number, validity), octets, "", guid.hex() if any(guid) else ""))
+            f"cyrus.index: {why}; let the old server tell: save the answer to UIDL, and import that with --from list"
+        ) from None
+    default = "cyrus" if index.new_uids else "uidonly"
+    given = [
+        Given(rendered(form, default, record.number, index.validity), record.octets, "", record.guid)
+        for record in index.records
+    ]
     by = "sha1" if given and all(entry.digest for entry in given) else "octets"
-    return UidList(given, by, validity, last + 1)
+    return UidList(given, by, index.validity, index.last + 1)
 
 
 def listing(data: bytes, _form: str) -> UidList:

@@ -16,13 +16,20 @@ def test_a_session_goes_word_for_word_as_the_transcript(path):
     rows = [row for row in path.read_text(encoding="utf-8").splitlines() if row and not row.startswith("#")]
     script = "".join(row[3:] + "\r\n" for row in rows if row.startswith("C: "))
     expected = [row[3:] for row in rows if row.startswith("S:")]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    more = [row.removeprefix("# setting:").split(" = ") for row in lines if row.startswith("# setting:")]
     speaker = named(path.parent.name, "")
     talk = Talk(
         script.encode(),
         stamp="",
         host="myhost",
         dialect=speaker.DIALECT,
-        settings={**speaker.SETTINGS, "state_dir": "", "auth.refusal_delay": 0},
+        settings={
+            **speaker.SETTINGS,
+            "state_dir": "",
+            "auth.refusal_delay": 0,
+            **{name.strip(): value for name, value in more},
+        },
     )
     said = [line.decode("ascii") for line in talk.lines]
     assert len(said) == len(expected)

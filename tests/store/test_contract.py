@@ -5,6 +5,7 @@ from contextlib import closing
 import pytest
 
 from qpopper_py.errors import MaildropBusy
+from qpopper_py.store.hiding import Hiding
 
 from . import boxes
 from .memory import Mailbox, Memory
@@ -73,7 +74,18 @@ class MaildirWithoutState(MaildirBox):
     state = ""
 
 
-BOXES = [MemoryBox, MboxBox, MboxWithoutState, MaildirBox, MaildirWithoutState]
+class HidingBox(MaildirBox):
+    """Among the messages lies one that a mail reader has marked as deleted."""
+
+    def deliver(self, text):
+        super().deliver(text)
+        (self.folder / "box/cur/1600000001.M6P0.host:2,ST").write_bytes(b"Subject: hidden\n\n")
+
+    def open(self):
+        return Hiding(super().open())
+
+
+BOXES = [MemoryBox, MboxBox, MboxWithoutState, MaildirBox, MaildirWithoutState, HidingBox]
 
 
 @pytest.fixture(params=BOXES)

@@ -23,6 +23,7 @@ from qpopper_py.tools.convert_maildir import MaildirTarget
 from qpopper_py.tools.convert_mbox import MboxTarget
 from tests import harness
 from tests.harness import servant
+from tests.store.spools import EXPUNGED, SEEN, spool
 
 USER = "nobody-of-this-name"
 FROM = b"From MAILER-DAEMON Wed Dec  2 05:%02d:22 1992\n"
@@ -537,3 +538,20 @@ def test_a_failure_is_one_line_and_exit_status_1(tmp_path):
     done = command(tmp_path / "none", tmp_path / "dir")
     assert done.returncode == 1
     assert done.stderr == f"qpopper-py: {tmp_path}/none: there is no such mailbox\n"
+
+
+@pytest.mark.parametrize("words", [["--from", "cyrus", "{}/box"], ["cyrus:{}/box"], ["{}/box"]])
+def test_a_mailbox_of_cyrus_becomes_a_maildir_with_the_same_sizes_texts_and_uids(folder, words):
+    mail = [b"Subject: 1\r\n\r\none\r\n", b"Subject: 2\r\nStatus: RO\r\n\r\n.two\r\n", b"Subject: 3\r\n\r\n\xff\r\n"]
+    spool(folder / "box", mail, flags=[0, EXPUNGED, SEEN], numbers=[5, 6, 9])
+    before = {path.name: path.read_bytes() for path in (folder / "box").iterdir()}
+    assert run(folder, *[word.format(folder) for word in words], f"{folder}/md") is None
+    assert seen(folder, "md") == [("1280000000.5", mail[0], False), ("1280000000.9", mail[2], True)]
+    assert {path.name: path.read_bytes() for path in (folder / "box").iterdir()} == before
+
+
+@pytest.mark.parametrize("words", [["--remove", "cyrus:{}/box", "{}/md"], ["{}/box", "cyrus:{}/md"]])
+def test_a_spool_of_cyrus_is_never_written(folder, words):
+    spool(folder / "box", [b"Subject: 1\r\n\r\n"])
+    with pytest.raises(ConfigurationError):
+        run(folder, *[word.format(folder) for word in words])

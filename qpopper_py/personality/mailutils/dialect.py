@@ -24,7 +24,7 @@ TEXTS = {
     "too_few": ARGUMENTS,
     "too_many": ARGUMENTS,
     "too_long": "Argument too long",
-    **dict.fromkeys(("no_message", "uidl_number", "uidl_range"), "No such message"),
+    **dict.fromkeys(("no_message", "not_a_number", "uidl_number", "uidl_range"), "No such message"),
     **dict.fromkeys(("is_deleted", "uidl_deleted"), "Message has been deleted"),
     "already_deleted": "Message has been deleted",
     "bad_lines": ARGUMENTS,

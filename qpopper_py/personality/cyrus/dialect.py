@@ -1,0 +1,60 @@
+"""How Cyrus' pop3d speaks (imap/pop3d.c of 2.4 to 3.6), with our version in the place of its own.
+
+States are those of ``qpopper_py.session.table``: a second USER, and PASS without one, have answers of their own.
+"""
+
+from qpopper_py import __version__
+from qpopper_py.personality.ucb import TEXTS as COMMON
+from qpopper_py.protocol.dialect import Dialect
+
+TEXTS = {
+    **COMMON,
+    "greeting": f"{{host}} Cyrus POP3 {__version__}-qpopper_py server ready",
+    "greeting_min": "{host} Cyrus POP3 server ready",
+    "greeting_off": "{host} server ready",
+    "signing_off": "",
+    "user": "Name is a valid mailbox",
+    "logged_in": "Mailbox locked and ready SESSIONID=<{session}>",
+    "list": "scan listing follows",
+    "retr": "Message follows",
+    "top": "Message follows",
+    "dele": "message deleted",
+    "rset": "",
+    "uidl": "unique-id listing follows",
+    "capa": "List of capabilities follows",
+    "unknown": "Unrecognized command",
+    "wrong_state": "Unrecognized command",
+    "too_few": "Missing argument",
+    "too_many": "Unexpected extra argument",
+    "not_a_number": "Not a number",
+    "no_message": "No such message",
+    "is_deleted": "No such message",
+    "already_deleted": "No such message",
+    "bad_lines": "Invalid number of lines",
+    "refused": "Invalid login",
+    "mechanisms": "List of supported mechanisms follows",
+    "no_mechanism": "[AUTH] authenticating: no mechanism available",
+    "cancelled": "[AUTH] Client canceled authentication",
+    "bad_response": "[AUTH] authenticating: bad protocol",
+    "busy": "Unable to lock maildrop: Mailbox is locked by POP server",
+    "unusable": "Unable to open maildrop: Mailbox has an invalid format",
+    "trouble": "Unable to open maildrop: System I/O error",
+    "changed": "Maildrop has been (re)moved",
+    "timeout": "",
+    "stls": "Begin TLS negotiation now",
+    "under_tls": "Already successfully executed STLS",
+    "needs_tls": "{verb} command only available under a layer",
+    "needs_stronger": "{verb} command only available under a layer",
+}
+CAPA = (
+    "SASL", "STLS", "EXPIRE", "LOGIN-DELAY", "TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "USER",
+    "UTF8", "LANG", "IMPLEMENTATION",
+)  # fmt: skip
+DIALECT = Dialect(
+    TEXTS,
+    withheld=frozenset(("utf8", "lang", "last", "xtnd", "xtnd xmit", "xtnd xlst", "xtnd xlist")),
+    states={"user": ("authorization",)},
+    misplaced={"user": ("AUTH", "Must give PASS command"), "pass": ("AUTH", "Must give USER command")},
+    capa=CAPA,
+    gap=" ",
+)

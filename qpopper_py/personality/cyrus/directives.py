@@ -1,0 +1,159 @@
+"""What each option of imapd.conf(5) that pop3d reads means here.
+
+A row's ``sets`` makes settings of the value; a row with ``why`` and no ``sets`` has no effect; REFUSED would let
+somebody in, or in the clear, whom Cyrus kept out.  man/cyrus-pop3d.8 has the same table, and a test compares them.
+"""
+
+from qpopper_py.errors import ConfigurationError
+from qpopper_py.personality.cyrus import values as read
+from qpopper_py.settings import BY_NAME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeVar
+
+    from qpopper_py.personality.commandline import Layer
+    from qpopper_py.personality.cyrus.imapd_conf import Values
+
+    T = TypeVar("T")
+    Sets = Callable[[str], Mapping[str, object]]
+
+
+def to(name: str, reader: "Callable[[str], object]" = str) -> "Sets":
+    """The option is one setting."""
+    return lambda value: {name: reader(value)}
+
+
+def switched(name: str, on: object = True, off: object = False) -> "Sets":
+    return lambda value: {name: on if read.switch(value) else off}
+
+
+def certificate(value: str) -> "Mapping[str, object]":
+    return {"tls.mode": "no"} if value == "disabled" else {"tls.certificate": value}
+
+
+def key(value: str) -> "Mapping[str, object]":
+    return {} if value == "disabled" else {"tls.key": value}
+
+
+WORKS: "dict[str, Sets]" = {
+    "allowapop": switched("apop.stamp", "auto", "never"),
+    "allowplaintext": switched("auth.cleartext", "always", "tls"),
+    "allowstarttls": lambda value: {} if read.switch(value) else {"tls.mode": "no"},
+    "chatty": switched("debug"),
+    "configdirectory": lambda value: {"telemetry.folder": f"{value.rstrip('/')}/log"},
+    "failedloginpause": to("auth.refusal_delay", read.seconds),
+    "maxlogins_per_host": to("limits.sessions_address"),
+    "maxlogins_per_user": to("limits.sessions_user"),
+    "plaintextloginpause": to("auth.login_pause", read.seconds),
+    "popexpiretime": to("expire", read.days),
+    "popuseimapflags": switched("deletion_marks", "hidden", "ignored"),
+    "popminpoll": to("login_delay", read.minutes),
+    "poptimeout": to("timeout", lambda value: max(600, read.minutes(value))),
+    "readonly": switched("read_only"),
+    "sasl_mech_list": lambda value: {"auth.mechanisms": read.mechanisms(value)},
+    "sasl_saslauthd_path": to("saslauthd.socket", read.socket),
+    "sasl_sasldb_path": to("sasldb.file"),
+    "serverinfo": to("server_info"),
+    "servername": to("hostname"),
+    "syslog_facility": to("log.facility", read.facility),
+    "telemetry_bysessionid": switched("telemetry.name", "session", "pid"),
+    "tls_ca_file": to("tls.ca"),
+    "tls_cert_file": certificate,
+    "tls_cipher_list": to("tls.ciphers"),
+    "tls_ciphers": to("tls.ciphers"),
+    "tls_client_ca_file": to("tls.ca"),
+    "tls_client_certs": to("tls.client_certificates", read.client_certificates),
+    "tls_key_file": key,
+    "tls_required": switched("tls.required"),
+    "tls_server_cert": certificate,
+    "tls_server_key": key,
+    "tls_versions": to("tls.minimum", read.oldest_tls),
+    "uidl_format": to("uidl", read.uidl),
+    "username_tolower": switched("auth.lowercase_user"),
+}
+# Read elsewhere: several of them make one setting, or the command line decides.
+TOGETHER = {
+    "debug_command": "run at the start with -D",
+    "defaultpartition": "which partition holds the mail",
+    "fulldirhash": "how folders of the partition are named",
+    "hashimapspool": "how folders of the partition are named",
+    "mboxlist_db_path": "where mailboxes.db lies (accounts.mailboxes_db)",
+    "partition-NAME": "where the mail lies (the one that defaultpartition names)",
+    "sasl_pwcheck_method": "auth.sources: saslauthd, auxprop (sasldb), pam; where there is a partition, maildrops too",
+    "syslog_prefix": "log.ident: PREFIX/SERVICE",
+    "unixhierarchysep": "a dot in a user's name is ^ in the spool, in any case",
+    "virtdomains": "the mail of user@domain is below domain/ in the partition, in any case",
+}
+NO_EFFECT = {
+    "admins": "POP3 knows no administrators",
+    "altnamespace": "POP3 shows the INBOX alone",
+    "auditlog": "the log has logins and what was deleted, in records of its own",
+    "autocreate_quota": "nobody's mailbox is made by logging in",
+    "defaultdomain": "a name without a domain stays without one",
+    "disconnect_on_vanished_mailbox": "a maildrop that vanishes ends the session, in any case",
+    "iolog": "statistics = true tells what a session moved",
+    "loginrealms": "of which realms users may come, krb5.conf says (auth_to_local)",
+    "poppollpadding": "login_delay has no logins to save up",
+    "popuseacl": "the rights stand in Cyrus' mailboxes.db; a user reads the own INBOX alone",
+    "sasl_auto_transition": "no secret is ever stored by logging in",
+    "sasl_log_level": "the log has every refusal with its reason",
+    "sasl_maximum_layer": "privacy is TLS's; there is no SASL layer to be too strong",
+    "srvtab": "Kerberos 4; for -k see kerberos.keytab",
+    "statuscache": "a database of Cyrus'",
+    "timeout": "imapd's; pop3d's is poptimeout",
+    "tls_ca_path": "a folder of authorities cannot be handed to a process without files; tls.ca is a file of them",
+    "tls_client_ca_dir": "as tls_ca_path",
+    "tls_session_timeout": "sessions of TLS are OpenSSL's, by its defaults",
+    "umask": "what is written is the owner's alone",
+}
+# (option, the values that are refused, why)
+REFUSED = (
+    ("allowanonymouslogin", read.switch, "nobody logs in without a name; say no"),
+    ("popsubfolders", read.switch, "USER name+folder is not served; say no, or let IMAP read subfolders"),
+    ("sasl_minimum_layer", lambda value: value != "0", "there is no SASL layer; say 0, and tls_required: yes"),
+    ("tls_client_certs", lambda value: value == "require", "clients are asked, not forced; say optional"),
+    ("tls_require_cert", read.switch, "clients are asked, not forced; say no, and tls_client_certs: optional"),
+    ("userdeny_db", lambda value: value != "flat", "it is not read; put the names into auth.nonauth_file"),
+)
+ELSEWHERE = "is no option of pop3d's that is known here, so other programs may read it"
+
+
+def settings_of(values: "Values", service: str, path: str, debugger: bool, notes: "list[str]") -> "list[Layer]":
+    """The layers that the options make, one each; what has none is told in ``notes``.  ConfigurationError."""
+    chosen = own(values, service)
+    for name, wrong, why in REFUSED:
+        if name in chosen and tried(wrong, name, chosen[name]):
+            value, origin = chosen[name]
+            raise ConfigurationError(f"{origin}: {name}: {value}: {why}")
+    layers: list[Layer] = []
+    refused = {name for name, _, _ in REFUSED}
+    for name, (value, origin) in chosen.items():
+        if name in WORKS:
+            sets = tried(WORKS[name], name, (value, origin))
+            layers.append((origin, {key: raw for key, raw in sets.items() if key in BY_NAME}))
+            notes.extend(f"{origin}: {name}: there is no setting {key} yet" for key in sets if key not in BY_NAME)
+        elif name in NO_EFFECT:
+            notes.append(f"{origin}: {name} has no effect: {NO_EFFECT[name]}")
+        elif name not in refused and name not in TOGETHER and not name.startswith("partition-"):
+            notes.append(f"{origin}: {name} {ELSEWHERE}")
+    from qpopper_py.personality.cyrus import together
+
+    return [*together.layers(chosen, service, path, debugger), *layers]
+
+
+def own(values: "Values", service: str) -> "Values":
+    """The options by their plain names: what begins with the service's name counts for it, and before the plain one."""
+    prefix = service.lower() + "_"
+    ours = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+    plain = {name: value for name, value in values.items() if not name.startswith(prefix)}
+    return {**plain, **ours}
+
+
+def tried(reader: "Callable[[str], T]", name: str, given: "tuple[str, str]") -> "T":
+    value, origin = given
+    try:
+        return reader(value)
+    except ValueError as why:
+        raise ConfigurationError(f"{origin}: {name}: {value!r} {why}") from None

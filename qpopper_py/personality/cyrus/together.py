@@ -1,0 +1,81 @@
+"""Options of imapd.conf of which several make one setting, or whose meaning the service's name decides."""
+
+from qpopper_py.errors import ConfigurationError
+from qpopper_py.personality.cyrus.values import sources, switch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qpopper_py.personality.commandline import Layer
+    from qpopper_py.personality.cyrus.imapd_conf import Values
+
+
+def layers(values: "Values", service: str, path: str, debugger: bool) -> "list[Layer]":
+    """``debugger``: -D was given.  Raises ConfigurationError."""
+    made: list[Layer] = []
+    if "configdirectory" in values:
+        folder, origin = values["configdirectory"]
+        folder = folder.rstrip("/")
+        made.append((origin, {"shutdown_files": [f"{folder}/msg/shutdown", f"{folder}/msg/shutdown.{service}"]}))
+        made.append((origin, {"accounts.mailboxes_db": f"{folder}/mailboxes.db"}))
+    if "mboxlist_db_path" in values:
+        path_of, origin = values["mboxlist_db_path"]
+        made.append((origin, {"accounts.mailboxes_db": path_of}))
+    if "syslog_prefix" in values:
+        prefix, origin = values["syslog_prefix"]
+        made.append((origin, {"log.ident": f"{prefix}/{service}"}))
+    if debugger:
+        if "debug_command" not in values:
+            raise ConfigurationError(f"command line, -D: {path} has no debug_command; add it, or leave -D out")
+        command, origin = values["debug_command"]
+        made.append((origin, {"debug_command": command}))
+    made.extend(vouching(values))
+    made.extend(spool(values, path))
+    return made
+
+
+def vouching(values: "Values") -> "list[Layer]":
+    """Who is asked for passwords, and who the users are."""
+    from qpopper_py.personality.cyrus import directives
+
+    given = values.get("sasl_pwcheck_method")
+    asked = directives.tried(sources, "sasl_pwcheck_method", given) if given else ["sasldb"]
+    partition = next((where for name, (_, where) in values.items() if name.startswith("partition-")), "")
+    if partition:
+        asked = [*asked, "maildrops"]
+    return [(given[1] if given else partition, {"auth.sources": asked})] if given or partition else []
+
+
+def spool(values: "Values", path: str) -> "list[Layer]":
+    """Where the mail lies: the default partition, as a template of users' folders."""
+    name, _ = values.get("defaultpartition", ("", ""))
+    partitions = [one for one in values if one.startswith("partition-")]
+    if not name and len(partitions) == 1:
+        name = partitions[0].removeprefix("partition-")
+    name = name or "default"
+    if not partitions:
+        return []
+    if f"partition-{name.lower()}" not in values:
+        raise ConfigurationError(f"{path}: there is no partition-{name}, which defaultpartition names; add it")
+    folder, origin = values[f"partition-{name.lower()}"]
+    hashed = said(values, "hashimapspool")
+    letter = "%F" if hashed and said(values, "fulldirhash") else "%M" if hashed else "%N"
+    template = f"cyrus:{folder.rstrip('/').replace('%', '%%')}/{letter}"
+    return [(origin, where(template))]
+
+
+def where(template: str) -> "Mapping[str, object]":
+    """Users are those whose folder is there; who may read it as whom, the folder's owner says."""
+    return {"maildrop": template, "accounts.maildrop": template, "read_only": True}
+
+
+def said(values: "Values", name: str) -> bool:
+    """Whether the switch is on; it is off where nothing is said."""
+    if name not in values:
+        return False
+    value, origin = values[name]
+    try:
+        return switch(value)
+    except ValueError as why:
+        raise ConfigurationError(f"{origin}: {name}: {value!r} {why}") from None
