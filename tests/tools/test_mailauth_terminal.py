@@ -8,6 +8,7 @@ import pty
 import pwd
 import re
 import select
+import signal
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,7 @@ class Terminal:
         if self.pid == 0:
             try:
                 os.chdir("/")
+                signal.signal(signal.SIGINT, signal.SIG_DFL)  # which shells ignore in what runs in the background
                 if become is not None:
                     become()
                 os.execvpe(line[0], line, dict(env))
