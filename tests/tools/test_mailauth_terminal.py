@@ -8,8 +8,8 @@ import pty
 import pwd
 import re
 import select
-import signal
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
