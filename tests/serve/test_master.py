@@ -323,6 +323,8 @@ def test_without_a_folder_of_the_user_there_is_no_telemetry(master: Master) -> N
 
 
 def test_without_its_descriptors_the_environment_alone_is_no_master(folder: Path) -> None:
+    if os.geteuid() == 0 and servant() is None:
+        pytest.skip("other users cannot read this Python, and root's server refuses to start from it")
     ours, theirs = socket.socketpair()
     line = [*command(), "-C", str(folder / "imapd.conf"), "--config", "none"]
     who = {} if servant() is None else {"user": servant(), "group": servant(), "extra_groups": []}
