@@ -72,12 +72,22 @@ def help_text(personality: "Personality") -> str:
 
 
 def synopsis(personality: "Personality") -> str:
-    """How the command is spelt, in two lines."""
-    letters = OPERANDS.get(personality.RULES, "") + " ".join(f"[{usage(row)}]" for row in personality.OPTIONS)
+    """How the command is spelt: the old program's options, ours, and what is done and over."""
+    letters = [OPERANDS.get(personality.RULES, "").strip(), *(f"[{usage(row)}]" for row in personality.OPTIONS)]
     rows = ours(personality)
-    settings = " ".join(f"[{usage(row)}]" for row in (CHOICE, *rows) if not row.action)
+    settings = [f"[{usage(row)}]" for row in (CHOICE, *rows) if not row.action]
     actions = " | ".join(usage(row) for row in rows if row.action)
-    return f"usage: pop3d {letters}\n             {settings}\n       pop3d {actions}\n"
+    return f"{folded('usage: pop3d', letters)}{folded(' ' * 12, settings)}       pop3d {actions}\n"
+
+
+def folded(head: str, words: "Iterable[str]") -> str:
+    """``head`` and the words behind it, in lines of up to 100 characters."""
+    lines = [head]
+    for word in filter(None, words):
+        if len(lines[-1]) + len(word) >= 100:
+            lines.append(" " * 12)
+        lines[-1] += f" {word}"
+    return "".join(f"{line}\n" for line in lines)
 
 
 def usage(row: "Option") -> str:
