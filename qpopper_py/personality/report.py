@@ -9,7 +9,7 @@ from qpopper_py.events import printable
 from qpopper_py.personality import check
 from qpopper_py.personality.commandline import CHOICE, chosen, named, ours
 from qpopper_py.personality.options import OPERANDS
-from qpopper_py.settings import table
+from qpopper_py.settings import Settings, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,9 +114,11 @@ def dump(invocation: "Invocation", *, everything: bool) -> str:
 
 def dumped(invocation: "Invocation", *, everything: bool) -> "Iterator[str]":
     """A line for each setting that is to be shown."""
+    settled = Settings([("", invocation.personality.SETTINGS)]).values
     for row in table():
         value = row.value(invocation.settings)
-        if everything or value != row.default:
+        begun = settled.get(row.name, row.default)  # what was set back to the built-in value differs, too
+        if everything or value != row.default or begun != row.default:
             origin = printable(invocation.origins.get(row.name, "built-in"))
             yield f"{row.name} = {toml(row.written(value))}  # {origin}\n"
 

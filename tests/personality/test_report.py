@@ -84,7 +84,8 @@ def test_dump_config_all_shows_every_setting(capsys: pytest.CaptureFixture[str])
     assert 'last = "stored"  # personality tru64\n' in text
 
 
-def test_what_is_dumped_may_be_nothing() -> None:
+def test_what_is_dumped_may_be_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tru64, "SETTINGS", {})
     text = report.dump(Invocation("dump-config", settings.Settings(), tru64), everything=False)
     assert config_text.parse(text.encode(), "dump") == {}
 
@@ -314,3 +315,12 @@ def test_the_sample_with_its_lines_uncommented_is_the_defaults() -> None:
     assert set(values) == set(settings.BY_NAME)
     for name, (raw, _) in values.items():
         assert settings.parse(name, raw, "sample") == settings.BY_NAME[name].default
+
+
+def test_what_was_set_back_from_the_personalitys_value_to_the_built_in_one_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A file made of --dump-config is to have the same effect."""
+    argv = ["--personality", "qpopper", "--set", "uidl=qpopper2", "--dump-config"]
+    text = printed(commandline.read(argv, {}, euid=1000), capsys)
+    assert 'uidl = "qpopper2"  # command line, --set\n' in text
