@@ -93,6 +93,10 @@ class Watch:
                     real(args[0], bytes(args[1])[: len(args[1]) // 2], args[2])
                 raise OSError(code, os.strerror(code))
             self.calls.append(self._noted(name, args))
+            if name == "unlink":
+                return away(args[0])
+            if name == "create":
+                back(args[0])
             return None if name == "fsync" else real(*args)  # a test's power goes only where it says so
 
         return call
@@ -219,12 +223,29 @@ class Replay:
 
 
 def lay(files: dict[str, bytes], folders: tuple[str, ...]) -> None:
-    """Make these files hold this, and the folders no others.  A file that is there keeps its inode."""
+    """Make these files hold this, and the folders no others.  Each keeps its inode, by which records know it."""
     for folder in folders:
         for path in Path(folder).iterdir():
             if str(path) not in files:
-                path.unlink()
+                away(str(path))
     for path, data in files.items():
+        back(path)
         with open(path, "r+b" if os.path.exists(path) else "w+b", buffering=0) as file:
             file.truncate(0)
             file.write(data)
+
+
+def away(path: str) -> None:
+    """Remove a file, but let its inode not be given to somebody else's: it may have to come back."""
+    os.rename(path, waiting(path))
+
+
+def back(path: str) -> None:
+    if not os.path.lexists(path) and os.path.lexists(waiting(path)):
+        os.rename(waiting(path), path)
+        os.truncate(path, 0)
+
+
+def waiting(path: str) -> str:
+    """Its name meanwhile, beside its folder."""
+    return f"{os.path.dirname(os.path.abspath(path))}-without-{os.path.basename(path)}"
