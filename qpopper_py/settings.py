@@ -90,7 +90,9 @@ class Settings:
     prefork_mail = Whole(
         "prefork.mail", 64, "with serve.mode = prefork: mail processes that wait for another session of their owner", 0
     )
-    prefork_linger = Seconds("prefork.linger", 30, "how long such a mail process waits")
+    prefork_linger = Seconds(
+        "prefork.linger", 30, "how long such a mail process waits, and a front that a rush left over"
+    )
     prefork_checkers = Whole("prefork.checkers", 2, "listening as root: processes that check passwords", 1, 256)
     privilege_user = Word(
         "privilege.user", "pop3d", "started as root: the user that talks to clients before the login; else nobody"

@@ -5,6 +5,7 @@ greets, runs the AUTHORIZATION state, and hands over; then, where fronts are re-
 """
 
 import sys
+import time
 
 from qpopper_py.errors import TlsUnavailable
 from qpopper_py.events import Trouble
@@ -56,18 +57,22 @@ if TYPE_CHECKING:
 class Front:
     """The keeper's record of one."""
 
-    __slots__ = ("channel", "connection", "last", "pid", "served")
+    __slots__ = ("channel", "connection", "last", "pid", "served", "since")
 
     def __init__(self, channel: "_socket.socket") -> None:
         self.channel = channel
         self.pid = 0
         self.connection: Connection | None = None  # which it serves now
         self.served = 0
+        self.since = 0.0  # when it began to wait
         self.last = False  # it serves no other
 
 
 class Fronts:
-    """Those that are there.  ``kept`` wait for clients at any time; each serves up to ``reuse`` connections."""
+    """Those that are there.  ``kept`` wait for clients at any time; each serves up to ``reuse`` connections.
+
+    Those that a rush of clients needed beside them go when they have waited for ``linger`` seconds.
+    """
 
     def __init__(
         self,
@@ -85,7 +90,7 @@ class Fronts:
         self.ended = ended
         self.idle: list[Front] = []
         settings = house.settings
-        self.kept, self.reuse = 0, 1
+        self.kept, self.reuse, self.linger = 0, 1, settings.prefork_linger
         if settings.serve_mode == "prefork":
             self.kept, self.reuse = settings.prefork_fronts, settings.prefork_reuse
 
@@ -102,10 +107,18 @@ class Fronts:
         """It has done with its connection."""
         front.connection = None
         front.served += 1
-        if front.last or front.served >= self.reuse or len(self.idle) >= self.kept:
+        if front.last or front.served >= self.reuse or not self.kept:
             self.dismiss(front)
         else:
+            front.since = time.monotonic()
             self.idle.append(front)
+
+    def expire(self) -> float:
+        """Let those go that a rush left over; in how many seconds the next is due, or -1."""
+        due = time.monotonic() - self.linger
+        while len(self.idle) > self.kept and self.idle[0].since <= due:
+            self.dismiss(self.idle[0])
+        return self.idle[0].since - due if len(self.idle) > self.kept else -1
 
     def dismiss(self, front: Front) -> None:
         """It ends when it sees that nobody is at the other end."""

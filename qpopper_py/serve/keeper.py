@@ -144,7 +144,7 @@ class Keeper(Service):
             self.loop.turn()
 
     def _patience(self) -> float:
-        waits = [one for one in (super()._patience(), self.mails.expire()) if one >= 0]
+        waits = [one for one in (super()._patience(), self.mails.expire(), self.fronts.expire()) if one >= 0]
         return min(waits, default=-1)
 
     def take(self, sock: "_socket.socket", by: "Listener", number: int, quiet: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -179,3 +180,18 @@ def test_none_outlives_the_service(serve: Callable[..., Rooted]) -> None:
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait() == 0
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_fronts_of_a_rush_wait_for_the_next_and_go_in_time(serve: Callable[..., Rooted]) -> None:
+    server = serve(prefork__fronts=2, prefork__linger="1s")
+    session(server, "alice")  # by now all that are kept are there
+    kept = set(children(server.process.pid))
+    with ExitStack() as stack:
+        lines = [stack.enter_context(server.dialogue()) for _ in range(6)]
+        assert all(line.line().startswith(b"+OK") for line in lines)
+        rush = set(children(server.process.pid)) - kept
+        assert len(rush) >= 4
+        assert all(line.ask("QUIT").startswith(b"+OK") for line in lines)
+    wait_until(lambda: len(children(server.process.pid)) <= len(kept), "those beyond prefork.fronts have gone")
+    with server.dialogue() as line:
+        assert line.login("alice", USERS["alice"]).startswith(b"+OK")
