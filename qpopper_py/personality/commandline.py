@@ -80,11 +80,10 @@ class Invocation:
     """What the command line asks for.
 
     ``action``: serve, check-config, dump-config, dump-config-all, demo, version, help, or one that the personality
-    prints.  ``origins``: where each
-    setting that is set came from, by dotted name.  ``inetd``: the one connection is on descriptor 0.
-    ``attached``: that was asked for, so no other descriptor counts.  ``config``: the configuration file that was read,
-    or empty.  ``notes``: what --check-config is to say of the old program's options and files, beside what is said of
-    the settings.
+    prints.  ``origins``: where each setting that is set came from, by dotted name.  ``inetd``: the one connection is on
+    descriptor 0.  ``attached``: that was asked for, so no other descriptor counts.  ``config``: the configuration file
+    that was read, or empty.  ``notes``: what --check-config is to say of the old program's options and files, beside
+    what is said of the settings.
     """
 
     __slots__ = ("action", "attached", "config", "inetd", "notes", "origins", "personality", "settings")

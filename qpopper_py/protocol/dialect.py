@@ -90,14 +90,12 @@ class Dialect:
     :mod:`~qpopper_py.session.table`).  ``codes``: whether it had the response codes of RFC 2449.  ``strict``: whether
     it split lines as RFC 1939 has it, at single blanks (:func:`~qpopper_py.protocol.request.parse_strictly`).
     ``extras``: which of the commands that no RFC has and no other program it served, by their names in that table.
-    ``local_time``: CAPA tells the time here (X-LOCALTIME).
-    ``misplaced``: what it answers, in the place of ``wrong_state``, to a verb before login that it knows but does not
-    take now: (response code, text).  ``gap``: what stands between the greeting and its stamp.  ``capa``: first words
-    of CAPA's lines, in its order; others follow.
-    ``refusals``: by state, what it answered to a verb that it did not take there, in the place of
-    ``wrong_state`` and ``unknown``; ``*`` stands for the others.  ``forgets_user``: such a verb between USER and PASS
-    takes USER back.  ``dele_again``: DELE of a message that is marked already is granted.
-    ``arguments_first``: verbs of which, before login, too few or too many are told rather than the state.
+    ``local_time``: CAPA tells the time here (X-LOCALTIME).  ``gap``: what stands between the greeting and its stamp.
+    ``capa``: first words of CAPA's lines, in its order; others follow.  ``refusals``: by state, what it answered to a
+    verb that it did not take there, in the place of ``wrong_state`` and ``unknown``; ``*`` stands for the others.
+    ``forgets_user``: such a verb between USER and PASS takes USER back.  ``dele_again``: DELE of a message that is
+    marked already is granted.  ``arguments_first``: verbs of which, before login, too few or too many are told rather
+    than the state.
     """
 
     __slots__ = (
@@ -109,7 +107,6 @@ class Dialect:
         "forgets_user",
         "gap",
         "local_time",
-        "misplaced",
         "refusals",
         "states",
         "strict",
@@ -126,7 +123,6 @@ class Dialect:
         strict: bool = False,
         extras: "tuple[str, ...]" = (),
         local_time: bool = False,
-        misplaced: "Mapping[str, tuple[str, str]] | None" = None,
         capa: "tuple[str, ...]" = (),
         gap: str = "  ",
         refusals: "Mapping[str, Mapping[str, str]] | None" = None,
@@ -141,7 +137,6 @@ class Dialect:
         self.strict = strict
         self.extras = extras
         self.local_time = local_time
-        self.misplaced = misplaced or {}
         self.capa = capa
         self.gap = gap
         self.refusals = refusals or {}

@@ -282,9 +282,6 @@ class Session:
 
     def _no_command(self, request: Request) -> Refused:
         """What is said of a verb that has no row in this state."""
-        if request.verb in self.dialect.misplaced and self.account is None:
-            code, text = self.dialect.misplaced[request.verb]
-            return Refused(text, code)
         refusals = self.dialect.refusals.get(self.state, {})
         said = refusals.get(request.verb) or refusals.get("*")
         if self.dialect.forgets_user and self.state == table.USER_GIVEN:

@@ -135,7 +135,7 @@ class MovingBack:
         return True
 
     def delays(self) -> bool:
-        if not self.program.delays or not any(name == DELAYS for name, _, _ in command.TASKS):
+        if not self.program.delays:
             return True
         path = self.asked.delays or f"{self.settings.state_dir}/{self.name}.delays"
         if self.asked.dry_run:

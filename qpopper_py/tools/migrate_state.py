@@ -67,16 +67,13 @@ def exists(path: str) -> bool:
 
 def delays(asked: Namespace, program: Program, settings: Settings, mine: "list[str]") -> bool:
     """When its users' last sessions ended; ``mine``: the words that name our configuration."""
-    named = asked.delays or getattr(settings, "login_delay_import", "")
+    named = asked.delays or settings.login_delay_import
     paths = (
         [asked.delays] if asked.delays else [below(asked.root, path) for path in ([named] if named else program.delays)]
     )
     found = next((path for path in paths if exists(path)), "")
     if not found:
         return not asked.delays
-    if not any(name == DELAYS for name, _, _ in command.TASKS):
-        tell(f"{found}: login delays are not taken over: each user's first login is let in at once")
-        return True
     tell(f"login delays of {found}:")
     if not asked.dry_run:
         make_state(settings)

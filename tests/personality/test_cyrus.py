@@ -218,12 +218,9 @@ def test_every_directive_that_works_has_been_tried() -> None:
     assert directives.WORKS.keys() - tried == {"popminpoll"}  # below
 
 
-def test_minutes_between_logins_are_a_login_delay_where_that_is_built(folder: Path) -> None:
+def test_minutes_between_logins_are_a_login_delay(folder: Path) -> None:
     invocation = conf(folder, "popminpoll: 2\n")
-    if "login_delay" in BY_NAME:
-        assert value(invocation.settings, "login_delay") == 120
-    else:
-        assert any("login_delay" in note for note in invocation.notes)
+    assert value(invocation.settings, "login_delay") == 120
 
 
 def test_without_a_word_of_it_passwords_need_tls() -> None:
@@ -310,14 +307,13 @@ def test_debians_file_is_read_and_each_directive_without_effect_is_told(folder: 
     assert settings.auth_cleartext == "always"
     assert settings.log_ident == "cyrus/pop3"
     told = {re.split(r"[: ]", note.split(" line ")[1].partition(": ")[2])[0] for note in invocation.notes}
-    silent = {"popminpoll"} if "login_delay" in BY_NAME else set()
     without = (
         {line.partition(":")[0] for line in DEBIAN.splitlines()}
         - directives.WORKS.keys()
         - set(directives.TOGETHER)
         - {"partition-default", "partition-news", "allowanonymouslogin"}
     )
-    assert told | silent == without | {"popminpoll"}
+    assert told == without
     assert all(" line " in note for note in invocation.notes)
     findings = [str(finding) for finding in check.findings(invocation, os.geteuid())]
     assert any("altnamespace has no effect" in finding for finding in findings)
@@ -333,7 +329,7 @@ def test_every_setting_that_a_directive_makes_exists() -> None:
             made = sets(samples.get(name, "1"))
         except ValueError:
             made = sets("/x")
-        assert {key for key in made if key != "login_delay"} <= BY_NAME.keys(), name
+        assert set(made) <= BY_NAME.keys(), name
 
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from qpopper_py.tools import command, our_settings
 from qpopper_py.tools.migrate import without_config
 from qpopper_py.tools.migrate_find import starts
 from qpopper_py.tools.migrate_programs import PROGRAMS
-from qpopper_py.tools.migrate_state import DELAYS
 
 POPA3D = ("popa3d", "in.popa3d")
 
@@ -402,10 +401,8 @@ EXPECTED = {b"alice\0": b"alices secret", b"bob\0": b"bobs secret"}
 # --------------------------------------------------------------------------------------------------------------
 # Login delays
 
-PRESENT = any(name == DELAYS for name, _, _ in command.TASKS)
 
-
-def test_login_delays_are_taken_over_or_it_is_said_that_they_are_not(old, new, capsys):
+def test_login_delays_are_taken_over(old, new, capsys):
     stat_file = put(old, "var/run/pop3-login", "alice:1700000000\n")
     before = snapshot(old)
     state = ["--set", f"state_dir={new[0]}/state"]
@@ -415,11 +412,9 @@ def test_login_delays_are_taken_over_or_it_is_said_that_they_are_not(old, new, c
     assert snapshot(old) == before
     told = capsys.readouterr().out
     assert str(stat_file) in told
-    assert ("1 of 1 users taken over" in told) is PRESENT
-    assert ("are not taken over" in told) is not PRESENT
+    assert "1 of 1 users taken over" in told
 
 
-@pytest.mark.skipif(not PRESENT, reason="this version keeps no login delays")
 def test_login_delays_go_back_as_what_gdbm_load_reads(old, new, tmp_path, capsys):
     put(old, "var/run/pop3-login", "alice:1700000000\n")
     state = ["--set", f"state_dir={new[0]}/state"]

@@ -54,7 +54,10 @@ DIALECT = Dialect(
     TEXTS,
     withheld=frozenset(("utf8", "lang", "last", "xtnd", "xtnd xmit", "xtnd xlst", "xtnd xlist")),
     states={"user": ("authorization",)},
-    misplaced={"user": ("AUTH", "Must give PASS command"), "pass": ("AUTH", "Must give USER command")},
+    refusals={
+        "authorization": {"pass": "[AUTH] Must give USER command"},
+        "user given": {"user": "[AUTH] Must give PASS command"},
+    },
     capa=CAPA,
     gap=" ",
 )

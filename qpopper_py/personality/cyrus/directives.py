@@ -6,7 +6,6 @@ somebody in, or in the clear, whom Cyrus kept out.  man/cyrus-pop3d.8 has the sa
 
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.personality.cyrus import values as read
-from qpopper_py.settings import BY_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,8 +131,7 @@ def settings_of(values: "Values", service: str, path: str, debugger: bool, notes
     for name, (value, origin) in chosen.items():
         if name in WORKS:
             sets = tried(WORKS[name], name, (value, origin))
-            layers.append((origin, {key: raw for key, raw in sets.items() if key in BY_NAME}))
-            notes.extend(f"{origin}: {name}: there is no setting {key} yet" for key in sets if key not in BY_NAME)
+            layers.append((origin, sets))
         elif name in NO_EFFECT:
             notes.append(f"{origin}: {name} has no effect: {NO_EFFECT[name]}")
         elif name not in refused and name not in TOGETHER and not name.startswith("partition-"):
