@@ -4,7 +4,8 @@ The rooms, from the top; imports go down only, never sideways or up (``tests/tes
 
 - ``__main__``     argv -> Settings -> house -> serve
 - ``doorstep``     the log, and the first words to a client
-- ``house``        the strangers below, introduced to each other, for every role, behind the doorstep
+- ``sessions``     one connection, in each of the processes that serve it
+- ``house``        the service: the strangers below, introduced to each other, for every role
 - ``tools``        commands for administrators: mailauth, qpopper-py
 - ``personality``  an old program's command line and configuration file -> Settings
 - ``serve``        the world -> connections

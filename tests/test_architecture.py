@@ -42,8 +42,9 @@ FLOORS = {
     "logs": 4,
     "tools": 5,
     "doorstep": 5,
-    "house": 6,
-    "__main__": 7,
+    "sessions": 6,
+    "house": 7,
+    "__main__": 8,
 }
 
 # What the greeting needs, and what none of it may load: each of these costs a millisecond or more in each session.

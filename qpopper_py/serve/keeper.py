@@ -83,9 +83,7 @@ class Keeper(Service):
         self.waiting = 0  # for the porter
         self.checkers = Checkers(self.loop, house, self._granted, lambda status: self.ended("a checker", status))
         self.fronts = self._new_fronts()
-        # one user's trouble in a mail process is not to be everybody's, so it slows nothing down
-        told = lambda status: self.ended("a mail process", status, slower=False)  # noqa: E731
-        self.mails = Mails(self.loop, house, self.limits.ended, told)
+        self.mails = Mails(self.loop, house, self.limits.ended, self._mail_ended)
 
     def _new_fronts(self) -> Fronts:
         settings = self.house.settings
@@ -285,6 +283,10 @@ class Keeper(Service):
             theirs.close()
             outer.close()
         return channel, inner
+
+    def _mail_ended(self, status: int) -> None:
+        """One user's trouble is not to be everybody's: it slows nothing down."""
+        self.ended("a mail process", status, slower=False)
 
     def _tls_ended(self, status: int) -> None:
         self.ended("a TLS process", status)
