@@ -14,19 +14,18 @@ import os
 
 from qpopper_py.arrival import learn, unknown
 from qpopper_py.auth.stamp import wanted
-from qpopper_py.errors import PeerGone, QpopperError, TlsUnavailable
-from qpopper_py.events import Note, Trouble
-from qpopper_py.privilege import SocketStream, become
-from qpopper_py.sandbox import confine, empty_folder, unprivileged
-from qpopper_py.serve import handover, porter
+from qpopper_py.errors import QpopperError, TlsUnavailable
+from qpopper_py.events import Trouble
+from qpopper_py.sandbox import empty_folder, unprivileged
+from qpopper_py.serve import handover
+from qpopper_py.serve.antechamber import Antechamber
 from qpopper_py.serve.checkers import Checkers
 from qpopper_py.serve.fronts import Front, Fronts, stream_of
 from qpopper_py.serve.mails import Login, Mails
 from qpopper_py.serve.packing import Forged
 from qpopper_py.serve.roles import where
-from qpopper_py.serve.securing import Waiting
 from qpopper_py.serve.standalone import Service
-from qpopper_py.serve.teller import CLIENT, GRANTED, LOGGED_IN
+from qpopper_py.serve.teller import LOGGED_IN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Keeper(Service):
         super().__init__(house, idle)
         self.connections: dict[int, Connection] = {}
         self.busy: set[Front] = set()
-        self.waiting = 0  # for the porter
+        self.antechamber = Antechamber(self)
         self.checkers = Checkers(self.loop, house, self._granted, lambda status: self.ended("a checker", status))
         self.fronts = self._new_fronts()
         self.mails = Mails(self.loop, house, self.limits.ended, self._mail_ended)
@@ -120,15 +119,15 @@ class Keeper(Service):
         self.begin()
 
     def sessions(self) -> int:
-        return len(self.connections) + len(self.mails.busy) + self.waiting
+        return len(self.connections) + len(self.mails.busy) + self.antechamber.waiting
 
     def attend(self, stream: "Stream", facts: "Facts", greeted: int) -> None:
         """Under inetd: the one connection, of whose greeting so many octets were sent.  ``stream`` is let go."""
         self.loop.heed({})
         self.fronts.kept = self.mails.kept = 0
         if facts.listener.tls == "implicit":
-            self._secure_first(stream, facts, 1)
-            while self.waiting:
+            self.antechamber.secure_first(stream, facts, 1)
+            while self.antechamber.waiting:
                 self.loop.turn()
         else:
             descriptors = stream.descriptors()
@@ -151,22 +150,22 @@ class Keeper(Service):
         listener = settings.listener(by)
         facts = learn(stream, settings, listener, wanted(settings, self.emit, listener.stamp), self.emit, quiet)
         if unknown(settings, facts):
-            self._ask_porter(stream, facts, number)
+            self.antechamber.ask_porter(stream, facts, number)
         else:
-            self._admit(stream, facts, number)
+            self.admit(stream, facts, number)
 
-    def _admit(self, stream: "Stream", facts: "Facts", number: int) -> None:
+    def admit(self, stream: "Stream", facts: "Facts", number: int) -> None:
         """Serve a client that may be greeted.  Raises OSError."""
         if self.house.settings.shutdown_files and self.house.shut(stream, facts.listener):
             stream.close()
             self.limits.ended(number)
             return
         if facts.listener.tls == "implicit":
-            self._secure_first(stream, facts, number)
+            self.antechamber.secure_first(stream, facts, number)
         else:
-            self._serve(stream, facts, number)
+            self.give(stream, facts, number)
 
-    def _serve(self, stream: "Stream", facts: "Facts", number: int) -> None:
+    def give(self, stream: "Stream", facts: "Facts", number: int) -> None:
         """Bring an accepted connection to a front.  Raises OSError."""
         try:
             if not self.checkers.ends:
@@ -195,145 +194,15 @@ class Keeper(Service):
         self.connections[number] = connection
         self.busy.add(front)
 
-    # ----------------------------------------------------------------------------------------------------------
-    # The porter: a child that may wait
-
-    def _ask_porter(self, stream: "Stream", facts: "Facts", number: int) -> None:
-        ours, theirs = handover.pair()
-
-        def ask() -> None:
-            self.house.reopen_log()
-            settings = self.house.settings
-            if settings.hosts_access != "on":
-                become(*self.fronts.identity[:2], ())
-            if porter.admitted(stream, facts, settings, self.emit, None):
-                handover.send(theirs, handover.ADMITTED, handover.of_facts(facts))
-
-        try:
-            keep = [0, 1, 2, theirs.fileno(), *stream.descriptors(), *self.house.descriptors()]
-            self.loop.fork("porter", ask, keep, lambda _status: None, facts)
-        except OSError:
-            ours.close()
-            stream.let_go()
-            raise
-        finally:
-            theirs.close()
-        self.waiting += 1
-        self.loop.watch(ours.fileno(), lambda: self._admitted(ours, stream, facts, number))
-
-    def _admitted(self, channel: "_socket.socket", stream: "Stream", facts: "Facts", number: int) -> None:
-        """The porter's word, or its end."""
-        goes_on = False
-        self.waiting -= 1
-        self.loop.forget(channel.fileno())
-        try:
-            said = handover.receive(channel, (handover.ADMITTED,), wait=False)
-            if said and not self.stopping:
-                facts = handover.facts_from(said[1])
-                if not facts.proxy or self.limits.hear(number, CLIENT + facts.peer.encode("ascii")) == GRANTED:
-                    self._admit(stream, facts, number)
-                    goes_on = True
-        except (OSError, ValueError, QpopperError) as why:
-            self.emit(Trouble(facts, f"cannot serve a connection: {why}", "warning"))
-        finally:
-            channel.close()
-            if stream.is_open():
-                stream.let_go()  # without a word, as tcpd does
-            if not goes_on:
-                self.limits.ended(number)
-
-    # ----------------------------------------------------------------------------------------------------------
-    # TLS: a process between the client and whoever serves it
-
-    def _speak_tls(self, stream: "Stream", facts: "Facts") -> "tuple[_socket.socket, _socket.socket]":
-        """Fork the process that speaks TLS on ``stream``: the channel to it, and the clear end.
-
-        Raises OSError, TlsUnavailable.
-        """
-        import _socket
-
-        securing = self.house.tls()
-        if securing is None:
-            raise TlsUnavailable("there is no tls.certificate; name the file")
-        channel, theirs = handover.pair()
-        inner, outer = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        uid, gid, root = self.fronts.identity
-
-        def warn(what: str) -> None:
-            self.emit(Trouble(facts, what, "warning"))
-
-        def speak() -> None:
-            self.house.reopen_log()
-            securing.speak(
-                stream,
-                SocketStream(outer),
-                theirs,
-                facts,
-                lambda closed: confine(uid, gid, root, warn, files=not closed),
-            )
-
-        keep = [0, 1, 2, theirs.fileno(), outer.fileno(), *stream.descriptors(), *self.house.descriptors()]
-        try:
-            self.loop.fork("TLS process", speak, keep + securing.descriptors(), self._tls_ended, facts)
-        except OSError:
-            channel.close()
-            inner.close()
-            raise
-        finally:
-            theirs.close()
-            outer.close()
-        return channel, inner
-
     def _mail_ended(self, status: int) -> None:
         """One user's trouble is not to be everybody's: it slows nothing down."""
         self.ended("a mail process", status, slower=False)
-
-    def _tls_ended(self, status: int) -> None:
-        self.ended("a TLS process", status)
-
-    def _secure_first(self, stream: "Stream", facts: "Facts", number: int) -> None:
-        """TLS from the first octet: serve the client when the handshake is done.  Raises OSError."""
-        try:
-            channel, inner = self._speak_tls(stream, facts)
-        except TlsUnavailable as why:
-            self.emit(Trouble(facts, str(why), "warning"))
-            self.limits.ended(number)
-            return
-        finally:
-            stream.let_go()
-        waiting = Waiting(channel)
-        self.waiting += 1
-        self.loop.watch(channel.fileno(), lambda: self._shaken(waiting, inner, facts, number))
-
-    def _shaken(self, waiting: "Waiting", inner: "_socket.socket", facts: "Facts", number: int) -> None:
-        """A word of the TLS process, or its end."""
-        try:
-            if not waiting.go_on():
-                return
-            facts.tls = waiting.tls
-        except (OSError, PeerGone) as why:
-            inner.close()
-            self.limits.ended(number)
-            said = str(why)
-            self.emit(Note(facts, said, "debug") if waiting.ready else Trouble(facts, said, "warning"))
-        self.waiting -= 1
-        self.loop.forget(waiting.channel.fileno())
-        waiting.channel.close()
-        if facts.tls and self.stopping:
-            inner.close()
-            self.limits.ended(number)
-        elif facts.tls:
-            try:
-                self._serve(stream_of([inner.detach()]), facts, number)
-            except (OSError, QpopperError) as why:
-                self.limits.ended(number)
-                self.emit(Trouble(facts, f"cannot serve a connection: {why}", "warning"))
 
     def _start_tls(self, front: Front, connection: Connection, descriptors: "list[int]") -> None:
         """STLS: the front goes on with the clear end of a process that speaks TLS.  Raises OSError."""
         stream = stream_of(descriptors)
         try:
-            channel, inner = self._speak_tls(stream, connection.facts)
+            channel, inner = self.antechamber.speak_tls(stream, connection.facts)
         except (OSError, TlsUnavailable) as why:
             handover.send(front.channel, handover.UNSECURED, {"why": str(why)}, wait=False)
             return
