@@ -17,14 +17,13 @@ from qpopper_py.errors import (
     MaildropBusy,
     MaildropChanged,
     MaildropError,
-    MaildropUnusable,
     PeerGone,
     Refused,
     TimedOut,
 )
 from qpopper_py.protocol import reply
 from qpopper_py.protocol.request import Request, bare, parse, parse_strictly, safe
-from qpopper_py.session import table
+from qpopper_py.session import refusals, table
 from qpopper_py.session.maildrop import Maildrop
 from qpopper_py.session.update import Update
 from qpopper_py.session.wire import NEVER, LineTooLong
@@ -205,7 +204,7 @@ class Session:
             self.farewell = None
             self.report(why)
             try:
-                self._err(self._refusal(why))
+                self._err(refusals.of_maildrop(self.dialect, why))
             except ConnectionOver:
                 pass
             return False
@@ -276,22 +275,11 @@ class Session:
             if row and row.named and self.settings.log_unknown_names == "hidden":
                 self.heard = bare(self.heard)
             if row is None:
-                self._err(self._no_command(request))
+                self._err(refusals.of_command(self.dialect, self.rows, self.state, request))
+                if self.dialect.forgets_user and self.state == table.USER_GIVEN:
+                    self._move(table.AUTHORIZATION)
             else:
                 self._obey(row, request)
-
-    def _no_command(self, request: Request) -> Refused:
-        """What is said of a verb that has no row in this state."""
-        refusals = self.dialect.refusals.get(self.state, {})
-        said = refusals.get(request.verb) or refusals.get("*")
-        if self.dialect.forgets_user and self.state == table.USER_GIVEN:
-            self._move(table.AUTHORIZATION)
-        rows = self.rows.get(request.verb, ())
-        what = "wrong_state" if rows else "unknown"
-        fits = any(row.takes(len(request.words)) for row in rows)
-        if rows and not fits and not self.account and request.verb in self.dialect.arguments_first:
-            what = "too_many" if request.words else "too_few"
-        return Refused(said or self.dialect.say(what, verb=request.verb))
 
     def _too_long(self) -> None:
         self.heard = "?"
@@ -314,7 +302,7 @@ class Session:
             if isinstance(why, MaildropChanged):
                 self.closing.how = "error"
                 self.hang_up()
-            self._err(self._refusal(why))
+            self._err(refusals.of_maildrop(self.dialect, why))
         else:
             self._move(row.on_success)
             if said is not reply.SILENCE:
@@ -344,20 +332,6 @@ class Session:
         """``state`` of a row: a state, or empty for the present one.  OVER is never left again."""
         if state and self.state != table.OVER:
             self.state = state
-
-    def _refusal(self, why: MaildropError) -> Refused:
-        """What the client hears of trouble with the maildrop; the log hears more."""
-        if isinstance(why, MaildropBusy):
-            what = "busy"
-        elif isinstance(why, LoginTooEarly):
-            what = "login_delay"
-        elif isinstance(why, MaildropUnusable):
-            what = "unusable"
-        elif isinstance(why, MaildropChanged):
-            what = "changed"
-        else:
-            what = "trouble"
-        return Refused(self.dialect.say(what), why.code)
 
     def warn(self, what: str) -> None:
         self.emit(events.Trouble(self.facts, what, "warning"))

@@ -1,0 +1,37 @@
+"""What a session refuses with, in its dialect's words, where no handler was asked or the maildrop was at fault."""
+
+from qpopper_py.errors import LoginTooEarly, MaildropBusy, MaildropChanged, MaildropError, MaildropUnusable, Refused
+from qpopper_py.session import table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from qpopper_py.protocol.dialect import Dialect
+    from qpopper_py.protocol.request import Request
+    from qpopper_py.session.table import Rows
+
+MAILDROP = (
+    (MaildropBusy, "busy"),
+    (LoginTooEarly, "login_delay"),
+    (MaildropUnusable, "unusable"),
+    (MaildropChanged, "changed"),
+    (MaildropError, "trouble"),
+)
+
+
+def of_maildrop(dialect: "Dialect", why: MaildropError) -> Refused:
+    """What the client hears of trouble with the maildrop; the log hears more."""
+    what = next(text for kind, text in MAILDROP if isinstance(why, kind))
+    return Refused(dialect.say(what), why.code)
+
+
+def of_command(dialect: "Dialect", rows: "Rows", state: str, request: "Request") -> Refused:
+    """What is said of a verb that has no row in this state; ``rows``: those that are served."""
+    known = dialect.refusals.get(state, {})
+    if said := known.get(request.verb) or known.get("*"):
+        return Refused(said)
+    served = rows.get(request.verb, ())
+    what = "wrong_state" if served else "unknown"
+    fits = any(row.takes(len(request.words)) for row in served)
+    if served and not fits and state != table.TRANSACTION and request.verb in dialect.arguments_first:
+        what = "too_many" if request.words else "too_few"
+    return Refused(dialect.say(what, verb=request.verb))
