@@ -4,11 +4,11 @@ The first act under inetd, before anything that could fail is imported, is to mo
 descriptors 0 to 2: whatever happens then, nothing but POP3 reaches it.
 """
 
-import os
+import posix
 import sys
 
 from qpopper_py.doorstep import Doorstep, last_resort, to_syslog
-from qpopper_py.privilege import claim_descriptors, client_may_be_there
+from qpopper_py.stream import claim_descriptors, client_may_be_there
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from qpopper_py.house import House
     from qpopper_py.personality.commandline import Invocation
-    from qpopper_py.privilege import Stream
+    from qpopper_py.stream import Stream
 
 USAGE, SOFTWARE, CONFIG = 64, 70, 78  # exit statuses of sysexits.h
+ESCAPED = "surrogateescape"  # octets that are no text, as os.environ has them
 OURS = ("--help", "--version", "--check-config", "--dump-config", "--demo", "--listen")
 TALKS_TO_A_PERSON = (*OURS, "--daemon", "--foreground", "--config-lint")  # the latter are mailutils'
 
@@ -72,14 +73,14 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
 
 def attend(door: Doorstep, stream: "Stream") -> None:
     """Serve one connection."""
-    from qpopper_py.kinds.listeners import Listener
+    from qpopper_py.listeners import Listener
 
     door.meet(stream, Listener(), None, lambda *greeted: house(door).serve(*greeted))
 
 
 def of_master() -> "_socket.socket | None":
     """The socket to work for, if Cyrus' master(8) has started us."""
-    if "CYRUS_SERVICE" not in os.environ:
+    if b"CYRUS_SERVICE" not in posix.environ:
         return None
     from qpopper_py.serve.master import given
 
@@ -90,8 +91,8 @@ def work(door: Doorstep, sock: "_socket.socket") -> int:
     """Serve its clients, one after the other."""
     import _socket
 
-    from qpopper_py.privilege import SocketStream
     from qpopper_py.serve.master import Worker
+    from qpopper_py.stream import SocketStream
 
     def serve(client: int) -> None:
         try:
@@ -100,7 +101,7 @@ def work(door: Doorstep, sock: "_socket.socket") -> int:
         except Exception as why:  # noqa: BLE001  # the client hears nothing, the log everything
             last_resort(why)
 
-    if os.geteuid() != 0:  # root's keeper is to be lean; here one process does all, and clients wait for it
+    if posix.geteuid() != 0:  # root's keeper is to be lean; here one process does all, and clients wait for it
         ready = house(door)
         ready.ready_front()
         ready.ready_mail()
@@ -114,14 +115,14 @@ def aloud(invocation: "Invocation", stream: "Stream") -> int:
     """
     from qpopper_py.errors import ConfigurationError
     from qpopper_py.personality import report
-    from qpopper_py.privilege import SocketStream
+    from qpopper_py.stream import SocketStream
 
     if isinstance(stream, SocketStream):
         raise ConfigurationError(
             f"the command line asks for {invocation.action}, which is for a person, and descriptor 0 is a client;"
             " take that option out of the line that starts the server"
         )
-    os.dup2(stream.writer, 1)
+    posix.dup2(stream.writer, 1)
     return report.answer(invocation)
 
 
@@ -141,9 +142,9 @@ def handed_over(stream: "Stream", idle: int) -> "tuple[list[_socket.socket], int
 
     By systemd (Accept=no) from descriptor 3 on, for good; by inetd (wait) descriptor 0, until there is no more work.
     """
-    from qpopper_py.privilege import SocketStream
+    from qpopper_py.stream import SocketStream
 
-    if "LISTEN_PID" in os.environ:
+    if b"LISTEN_PID" in posix.environ:
         from qpopper_py.serve.listen import passed_on
 
         if sockets := passed_on():
@@ -158,7 +159,9 @@ def reader(argv: "list[str]") -> "Callable[[], Invocation]":
     """What reads the command line and the configuration, now and at SIGHUP."""
     from qpopper_py.personality import commandline
 
-    return lambda: commandline.read(argv, os.environ, euid=os.geteuid(), called=sys.argv[0])
+    code = sys.getfilesystemencoding()
+    environ = {name.decode(code, ESCAPED): value.decode(code, ESCAPED) for name, value in posix.environ.items()}
+    return lambda: commandline.read(argv, environ, euid=posix.geteuid(), called=sys.argv[0])
 
 
 def in_person(argv: "list[str]") -> int:
@@ -187,7 +190,7 @@ def in_person(argv: "list[str]") -> int:
 
 def misconfigured(why: Exception, argv: "list[str]", stream: "Stream") -> int:
     """One clean -ERR and the reason in the log; to a person at a terminal the reason itself."""
-    from qpopper_py.privilege import SocketStream
+    from qpopper_py.stream import SocketStream
 
     if isinstance(stream, SocketStream):
         to_syslog(f"configuration error: {why}")

@@ -1,6 +1,6 @@
 """What can be known of a connection before its first octet."""
 
-import os
+import posix
 import time
 
 from qpopper_py.facts import Facts
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qpopper_py.events import Event
-    from qpopper_py.kinds.listeners import Listener
-    from qpopper_py.privilege import Stream
+    from qpopper_py.listeners import Listener
     from qpopper_py.settings import Settings
+    from qpopper_py.stream import Stream
 
 
 def learn(
@@ -28,10 +28,10 @@ def learn(
 
     A stream that is no TCP socket (a terminal, a pipe) has no addresses.
     """
-    facts = Facts(session_id(), host=settings.hostname or os.uname().nodename, quiet=quiet, listener=listener)
+    facts = Facts(session_id(), host=settings.hostname or posix.uname().nodename, quiet=quiet, listener=listener)
     facts.secure = settings.outer_layer > 1
     if stamp_wanted:
-        facts.stamp = f"<{os.getpid()}.{int(time.time())}.{os.urandom(6).hex()}@{facts.host}>"
+        facts.stamp = f"<{posix.getpid()}.{int(time.time())}.{posix.urandom(6).hex()}@{facts.host}>"
     sock = getattr(stream, "sock", None)
     if sock is None:
         return facts
@@ -52,18 +52,18 @@ def closed(paths: "tuple[str, ...]") -> "str | None":
     """
     for path in paths:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = posix.open(path, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC)
         except OSError:
             continue
         try:
-            found = os.fstat(descriptor)
+            found = posix.fstat(descriptor)
             if found.st_mode >> 12 == 0o10 and found.st_nlink == 1:
-                text = os.read(descriptor, 400).partition(b"\n")[0].decode("ascii", "replace").strip()
+                text = posix.read(descriptor, 400).partition(b"\n")[0].decode("ascii", "replace").strip()
                 return "".join(c if " " <= c <= "~" else "?" for c in text.lstrip("["))
         except OSError:
             continue
         finally:
-            os.close(descriptor)
+            posix.close(descriptor)
     return None
 
 
@@ -82,7 +82,7 @@ def session_id() -> str:
     A process that accepts more than one connection in a millisecond waits for none: it is ahead of the clock then.
     """
     _last[0] = max(time.time_ns() // 1_000_000, _last[0] + 1)
-    return f"{_last[0]:x}-{os.getpid():x}"
+    return f"{_last[0]:x}-{posix.getpid():x}"
 
 
 def address(name: "tuple[str, int] | object") -> "tuple[str, int]":

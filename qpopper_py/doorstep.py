@@ -1,6 +1,6 @@
-"""What the greeting needs, and no more: under inetd the client waits while we import."""
+"""What the greeting needs, and no more: under inetd the client waits while we import (posix: see stream.py)."""
 
-import os
+import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,10 +8,12 @@ if TYPE_CHECKING:
 
     from qpopper_py.events import Event
     from qpopper_py.facts import Facts
-    from qpopper_py.kinds.listeners import Listener
+    from qpopper_py.listeners import Listener
     from qpopper_py.personality.commandline import Invocation
-    from qpopper_py.privilege import Stream
     from qpopper_py.serve.teller import Teller
+    from qpopper_py.stream import Stream
+
+LINK = 0o12  # st_mode >> 12, inode(7)
 
 
 def last_resort(why: BaseException) -> None:
@@ -34,15 +36,38 @@ def to_syslog(text: str) -> None:
 
 def must_be_open_to_all() -> None:
     """ConfigurationError if users could not import what we are made of."""
-    from qpopper_py.errors import ConfigurationError
-    from qpopper_py.privilege import closed_to_others
+    import encodings  # which the interpreter itself begins with
 
-    closed = closed_to_others(os.__file__, __file__)
+    closed = closed_to_others(encodings.__file__, __file__)
     if closed:
+        from qpopper_py.errors import ConfigurationError
+
         raise ConfigurationError(
             f"started as root, but other users cannot read {closed}, and mail is served as them; use the system's"
             " Python and make install, or start it as another user"
         )
+
+
+def closed_to_others(*paths: str) -> str:
+    """The first file or folder on the way to ``paths`` that not everybody may pass or read; empty if all is open.
+
+    The mail process imports as the user: from an interpreter or a package in root's home it could not.
+    """
+    return next(filter(None, (_closed(path, 0o004) for path in paths)), "")
+
+
+def _closed(place: str, wanted: int) -> str:
+    """What is closed on the way to ``place``, whose mode is to have ``wanted``."""
+    while place:
+        mode, parent = posix.lstat(place).st_mode, place.rpartition("/")[0]
+        if mode >> 12 == LINK:
+            target = posix.readlink(place)
+            if closed := _closed(target if target.startswith("/") else f"{parent}/{target}", wanted):
+                return closed
+        elif not mode & wanted:
+            return place
+        place, wanted = parent, 0o001
+    return ""
 
 
 class Bus:
@@ -66,9 +91,9 @@ class Doorstep:
 
     def __init__(self, invocation: "Invocation", read: "Callable[[], Invocation] | None" = None) -> None:
         """``read``: reads command line and configuration again."""
-        if os.geteuid() == 0:
+        if posix.geteuid() == 0:
             must_be_open_to_all()
-        os.umask(0o077)
+        posix.umask(0o077)
         self.settings = invocation.settings
         self.dialect = invocation.personality.DIALECT
         self.read = read
@@ -139,7 +164,7 @@ class Doorstep:
         whom a ticket or TLS comes first.
         """
         from qpopper_py.arrival import learn, unknown
-        from qpopper_py.auth.stamp import wanted
+        from qpopper_py.stamp import wanted
 
         try:
             listener = self.settings.listener(by)

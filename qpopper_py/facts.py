@@ -1,6 +1,6 @@
 """What is known of a connection: who, where, which session."""
 
-from qpopper_py.kinds.listeners import Listener
+from qpopper_py.listeners import Listener
 
 
 class Tls:

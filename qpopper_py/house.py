@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from qpopper_py.auth.gate import Gate
     from qpopper_py.facts import Facts
-    from qpopper_py.kinds.listeners import Listener
-    from qpopper_py.privilege import Stream
+    from qpopper_py.listeners import Listener
     from qpopper_py.serve.background import Presence
     from qpopper_py.serve.teller import Teller
     from qpopper_py.settings import Settings
+    from qpopper_py.stream import Stream
 
 
 class House(Sessions):
@@ -141,12 +141,12 @@ class House(Sessions):
         import qpopper_py.arrival
         import qpopper_py.auth.cleartext
         import qpopper_py.auth.credentials
-        import qpopper_py.auth.stamp
         import qpopper_py.logs.records
         import qpopper_py.sandbox
         import qpopper_py.session.session
+        import qpopper_py.stamp
         import qpopper_py.tls.report
-        from qpopper_py.kinds.listeners import Listener
+        from qpopper_py.listeners import Listener
 
         if self.settings.trace_addresses:
             import ipaddress  # noqa: F401

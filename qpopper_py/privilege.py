@@ -1,4 +1,4 @@
-"""Who is root, and the one place where that ends; and the descriptors a connection lives on.
+"""Who is root, and the one place where that ends.
 
 All that ever runs as root, when the server was started as root:
 
@@ -38,11 +38,7 @@ from qpopper_py.errors import QpopperError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _socket
     from collections.abc import Collection
-
-
-LINGER = 16  # pieces of 64 KiB that are read from a client whose session is over
 
 
 class PrivilegeError(QpopperError):
@@ -72,176 +68,11 @@ def become(uid: int, gid: int, groups: "Collection[int]") -> None:
     raise PrivilegeError("root could be had back")
 
 
-def closed_to_others(*paths: str) -> str:
-    """The first file or folder on the way to ``paths`` that not everybody may pass or read; empty if all is open.
-
-    The mail process imports as the user: from an interpreter or a package in root's home it could not.
-    """
-    for path in paths:
-        place, wanted = os.path.realpath(path), 0o004
-        while place != "/":
-            if not os.stat(place).st_mode & wanted:
-                return place
-            place, wanted = os.path.dirname(place), 0o001
-    return ""
-
-
 def no_core_dumps() -> None:
     """No core file may hold a secret."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-class Stream:
-    """A connection on two descriptors that need not be a socket: a pipe, a terminal."""
-
-    def __init__(self, reader: int, writer: int) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    def receive(self, most: int) -> bytes:
-        """What is there, empty at the end.  BlockingIOError: nothing after all."""
-        return os.read(self.reader, most)
-
-    def pending(self) -> bool:
-        """Whether there is something to receive that poll(2) does not see."""
-        return False
-
-    def send(self, data: memoryview) -> int:
-        """How much was taken.  A pipe that poll calls ready takes PIPE_BUF octets without blocking."""
-        import select
-
-        poll = select.poll()
-        poll.register(self.writer, select.POLLOUT)
-        return os.write(self.writer, data[: select.PIPE_BUF]) if poll.poll(0) else 0
-
-    def is_open(self) -> bool:
-        """Whether it was neither closed nor let go of."""
-        return self.reader >= 0
-
-    def descriptors(self) -> "list[int]":
-        """What it lives on: one to read from and one to write to, or a socket's."""
-        return [self.reader, self.writer]
-
-    def close(self) -> None:
-        """End the connection."""
-        self.let_go()
-
-    def let_go(self) -> None:
-        """Close our descriptors; another process goes on with the connection."""
-        for descriptor in {self.reader, self.writer}:
-            os.close(descriptor)
-        self.reader = self.writer = -1
-
-
-class SocketStream(Stream):
-    """A connection on a socket; sends what the kernel takes at once and never blocks."""
-
-    def __init__(self, sock: "_socket.socket") -> None:
-        super().__init__(sock.fileno(), sock.fileno())
-        self.sock = sock
-
-    def receive(self, most: int) -> bytes:
-        return self.sock.recv(most)
-
-    def send(self, data: memoryview) -> int:
-        import _socket
-
-        return self.sock.send(data, _socket.MSG_DONTWAIT)
-
-    def descriptors(self) -> "list[int]":
-        return [self.reader]
-
-    def is_open(self) -> bool:
-        return self.sock.fileno() >= 0
-
-    def let_go(self) -> None:
-        self.sock.close()
-
-    def listens(self) -> bool:
-        """Whether it is not a client, but what clients come from (inetd's wait)."""
-        import _socket
-
-        try:
-            return bool(self.sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN))
-        except OSError:
-            return False
-
-    def close(self) -> None:
-        """End the connection in order.  Input that nobody read would make the kernel reset it, last reply and all."""
-        import _socket
-
-        try:
-            self.sock.shutdown(_socket.SHUT_WR)
-            for _ in range(LINGER):
-                if not self.sock.recv(65536, _socket.MSG_DONTWAIT):
-                    break
-        except OSError:
-            pass  # nothing more to read, or nobody there
-        self.sock.close()
-
-    def end(self) -> None:
-        """Nothing more will be sent."""
-        import _socket
-
-        try:
-            self.sock.shutdown(_socket.SHUT_WR)
-        except OSError:
-            pass  # nobody there
-
-
-def claim_descriptors() -> Stream:
-    """Move the client from descriptors 0 to 2 out of reach and point those at /dev/null; the first act under inetd.
-
-    From here on nothing that prints, warns or crashes can reach the client.  Descriptor 2 stays when it is
-    something else than the client: a terminal, the journal.
-    """
-    import fcntl
-
-    client = os.fstat(0)
-    same = [n for n in (1, 2) if is_open(n) and os.path.samestat(os.fstat(n), client)]
-    reader = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
-    sock = None
-    writer = reader
-    if stat.S_ISSOCK(client.st_mode):
-        import _socket
-
-        sock = _socket.socket(fileno=reader)
-    else:
-        writer = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)
-        if is_open(2) and os.path.samestat(os.fstat(2), os.fstat(writer)) and not os.isatty(2):
-            same.append(2)
-    null = os.open("/dev/null", os.O_RDWR)
-    for descriptor in {0, 1, *same} | {n for n in (2,) if not is_open(n)}:
-        os.dup2(null, descriptor)
-    if null > 2:
-        os.close(null)
-    return SocketStream(sock) if sock else Stream(reader, writer)
-
-
-def client_may_be_there() -> bool:
-    """Whether descriptor 0 is something that a client may be on: a socket, a pipe.
-
-    It is none on a terminal, /dev/null, a file, or nothing at all: then descriptors 0 to 2 that are closed are
-    /dev/null from here on, so that no file or socket of ours ever becomes one of them.
-    """
-    if is_open(0):
-        kind = os.fstat(0).st_mode
-        if stat.S_ISSOCK(kind) or stat.S_ISFIFO(kind):
-            return True
-    while (null := os.open("/dev/null", os.O_RDWR)) <= 2:
-        os.set_inheritable(null, True)
-    os.close(null)
-    return False
-
-
-def is_open(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return False
-    return True
 
 
 def private_folder(state_dir: str, user: str, uid: int, gid: int) -> str:

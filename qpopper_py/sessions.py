@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from qpopper_py.auth.gate import Gate
     from qpopper_py.events import Event, Tap
     from qpopper_py.facts import Facts
-    from qpopper_py.privilege import Stream
     from qpopper_py.serve.delays import Delays, Ending
     from qpopper_py.serve.messenger import Messenger
     from qpopper_py.serve.packing import Fields
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from qpopper_py.serve.teller import Teller
     from qpopper_py.session.session import Door, Session
     from qpopper_py.settings import Settings
+    from qpopper_py.stream import Stream
 
 
 class Sessions(Doorstep):

@@ -33,7 +33,7 @@ from qpopper_py.kinds import (
     Whole,
     Word,
 )
-from qpopper_py.kinds.listeners import Listener, Listeners, ServerNames
+from qpopper_py.listeners import Listener, Listeners, ServerNames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

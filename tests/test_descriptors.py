@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import qpopper_py
-from qpopper_py.privilege import closed_to_others
+from qpopper_py.doorstep import closed_to_others
 
 MAILBOX = b"From a@example.org Fri Nov 20 08:55:46 2026\nSubject: one\n\nfirst\n\n"
 SCRIPT = b"USER alice\r\nPASS secret\r\nSTAT\r\nLIST\r\nUIDL\r\nRETR 1\r\nTOP 1 0\r\nLAST\r\nCAPA\r\nDELE 1\r\nQUIT\r\n"
@@ -110,7 +110,7 @@ def test_a_session_is_served_on_descriptor_0(options):
         "qpopper_py.personality.commandline:read",
         "qpopper_py.logs.syslog:open_log",
         "qpopper_py.logs.trace:open_taps",
-        "qpopper_py.auth.stamp:wanted",
+        "qpopper_py.stamp:wanted",
         "qpopper_py.arrival:learn",
         "qpopper_py.protocol.reply:greeting",
         "qpopper_py.session.session:Session.greeted",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from qpopper_py import kinds
 from qpopper_py.errors import ConfigurationError
-from qpopper_py.kinds.listeners import Listener
+from qpopper_py.listeners import Listener
 from qpopper_py.settings import BY_NAME, Settings, parse, table
 
 

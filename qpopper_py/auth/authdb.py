@@ -17,8 +17,8 @@ database has no entries and is no error.
 
 import os
 
-from qpopper_py.auth.stamp import header
 from qpopper_py.errors import CredentialStoreError
+from qpopper_py.stamp import header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

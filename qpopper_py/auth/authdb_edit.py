@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from qpopper_py.auth.authdb import AuthDb, bound_to, connect
 from qpopper_py.auth.secretbox import fsync_folder, make_key, owner_uid, read_key
 from qpopper_py.auth.secrethash import parse, scrypt_hash
-from qpopper_py.auth.stamp import APPLICATION_ID, FORMAT, header
 from qpopper_py.errors import CredentialStoreError
+from qpopper_py.stamp import APPLICATION_ID, FORMAT, header
 
 SCHEMA = """
 CREATE TABLE entries (

@@ -227,7 +227,7 @@ def mailauth(settings: "Settings", _euid: int) -> "Iterator[Finding]":
             yield Finding("apop.stamp: always, but mailauth is not in auth.sources, so no APOP login can succeed")
         return
     from qpopper_py.auth.authdb import AuthDb
-    from qpopper_py.auth.stamp import has_apop_entries
+    from qpopper_py.stamp import has_apop_entries
 
     path = settings.mailauth_database
     if not path:

@@ -79,7 +79,7 @@ def mechanisms(settings: "Settings", _euid: int) -> "Iterator[Finding]":
         yield Finding("auth.mechanisms: SCRAM keeps a key in state_dir, which is empty; set it")
     if settings.auth_mechanisms or "mailauth" not in settings.auth_sources or not settings.mailauth_database:
         return
-    from qpopper_py.auth.stamp import has_apop_entries
+    from qpopper_py.stamp import has_apop_entries
 
     try:
         if has_apop_entries(settings.mailauth_database):

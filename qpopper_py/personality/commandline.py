@@ -4,7 +4,7 @@ Built-in, personality, the old program's own files, pop3d.toml, command line: th
 only, so that no letter of an old program can ever be one of ours; where it has long ones too, ours begin with --qp-.
 """
 
-import os
+import posix
 
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.personality import options
@@ -151,7 +151,8 @@ def chosen(argv: "Sequence[str]", environ: "Mapping[str, str]", called: str) -> 
         if base in NAMES:
             return f"the name {called}", NAMES[base], argv
         try:
-            called = os.path.join(os.path.dirname(called), os.readlink(called))
+            target = posix.readlink(called)
+            called = target if target.startswith("/") else called[: called.rfind("/") + 1] + target
         except OSError:
             break
     return "", "", argv
@@ -222,7 +223,7 @@ def file_values(seen: "Mapping[str, str]", environ: "Mapping[str, str]", euid: i
 def absent(path: str) -> bool:
     """Most hosts have no file, and need not wait until what reads one is loaded."""
     try:
-        os.lstat(path)
+        posix.lstat(path)
     except FileNotFoundError:
         return True
     except OSError:

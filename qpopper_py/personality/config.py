@@ -3,10 +3,11 @@
 tomllib costs 7 ms, more than all else on inetd's way to the greeting, so what was read is remembered in a cache.
 It is believed for the reason for which Python believes its own ``.pyc`` files: nobody but us and root could have
 written it.  It holds raw values: each is checked again like any other.
+On the path to the greeting, so posix: see stream.py.
 """
 
 import marshal
-import os
+import posix
 import stat
 import sys
 import time
@@ -25,6 +26,8 @@ LARGEST = 1 << 20  # octets; what is larger is no configuration file
 LINKS = 40  # symbolic links on the way, as many as Linux follows
 SETTLED = 2_000_000_000  # ns: a file changed later than this before it was read may change again with the same times
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
+READING = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC  # NONBLOCK: a fifo must not hold us
+MAKING = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
 CACHE_FORMAT = (1, __version__, sys.hexversion, marshal.version)
 
 
@@ -37,15 +40,15 @@ def read(path: str, *, euid: int, folder: str = "") -> "Values":
     descriptor = opened(path, euid)
     cache = folder and f"{folder}/config-{path.strip('/').replace('/', '-')}.cache"
     try:
-        facts = os.fstat(descriptor)
+        facts = posix.fstat(descriptor)
         key = (path, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
         found = remembered(cache, key, euid) if cache else None
         if found is not None:
             return found
         text = contents(descriptor, path)
-        settled = same(facts, os.fstat(descriptor)) and time.time_ns() - max(key[-2:]) > SETTLED
+        settled = same(facts, posix.fstat(descriptor)) and time.time_ns() - max(key[-2:]) > SETTLED
     finally:
-        os.close(descriptor)
+        posix.close(descriptor)
     from qpopper_py.personality import config_text
 
     values = config_text.parse(text, path)
@@ -69,8 +72,9 @@ def opened(path: str, euid: int) -> int:
     """A descriptor of the file ``path``.  For root, only if root alone rules file, folders and links on the way."""
     try:
         place = trusted(path, euid) if euid == 0 else path
-        # NONBLOCK: a fifo must not hold us
-        descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if euid == 0 else 0))
+        descriptor = posix.open(
+            place, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC | (posix.O_NOFOLLOW if euid == 0 else 0)
+        )
     except FileNotFoundError:
         raise
     except OSError as why:
@@ -78,13 +82,13 @@ def opened(path: str, euid: int) -> int:
             f"{path}: cannot be read: {why.strerror}; make it readable for uid {euid}, or say --config none"
         ) from None
     try:
-        facts = os.fstat(descriptor)
+        facts = posix.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise ConfigurationError(f"{path}: is not a file; name another with --config FILE, or --config none")
         if euid == 0:
             check(facts, place, path, euid)
     except BaseException:
-        os.close(descriptor)
+        posix.close(descriptor)
         raise
     return descriptor
 
@@ -93,7 +97,7 @@ def contents(descriptor: int, path: str) -> bytes:
     """All of the file, of bounded size."""
     pieces, size = [], 0
     try:
-        while piece := os.read(descriptor, 65536):
+        while piece := posix.read(descriptor, 65536):
             pieces.append(piece)
             size += len(piece)
             if size > LARGEST:
@@ -103,7 +107,7 @@ def contents(descriptor: int, path: str) -> bytes:
     return b"".join(pieces)
 
 
-def same(one: os.stat_result, other: os.stat_result) -> bool:
+def same(one: posix.stat_result, other: posix.stat_result) -> bool:
     """Whether a file stayed as it was between two looks."""
     return (one.st_size, one.st_mtime_ns, one.st_ctime_ns) == (other.st_size, other.st_mtime_ns, other.st_ctime_ns)
 
@@ -118,17 +122,18 @@ def trusted(path: str, euid: int) -> str:
     Nobody else can then put another file there, neither before nor after this look.  A folder with the sticky bit
     (/tmp) may stand on the way, but not hold the file.  Raises ConfigurationError, or OSError if a folder is missing.
     """
-    rest = [part for part in reversed(os.path.join(os.getcwd(), path).split("/")) if part not in ("", ".")]
+    absolute = path if path.startswith("/") else f"{posix.getcwd()}/{path}"
+    rest = [part for part in reversed(absolute.split("/")) if part not in ("", ".")]
     here, links = "/", 0
-    check(os.lstat(here), here, path, euid, len(rest) > 1)
+    check(posix.lstat(here), here, path, euid, len(rest) > 1)
     while rest:
         part = rest.pop()
         if part == "..":
-            here = os.path.dirname(here)
+            here = here.rpartition("/")[0] or "/"
             continue
-        step = os.path.join(here, part)
+        step = f"{here.rstrip('/')}/{part}"
         try:
-            facts = os.lstat(step)
+            facts = posix.lstat(step)
         except FileNotFoundError:
             if rest:
                 raise
@@ -138,7 +143,7 @@ def trusted(path: str, euid: int) -> str:
             if links > LINKS:
                 raise ConfigurationError(f"{path}: there are too many symbolic links on the way")
             check(facts, step, path, euid)
-            target = os.readlink(step)
+            target = posix.readlink(step)
             here = "/" if target.startswith("/") else here
             rest += [part for part in reversed(target.split("/")) if part not in ("", ".")]
             continue
@@ -148,7 +153,7 @@ def trusted(path: str, euid: int) -> str:
     return here
 
 
-def check(facts: os.stat_result, place: str, path: str, euid: int, sticky: bool = False) -> None:
+def check(facts: posix.stat_result, place: str, path: str, euid: int, sticky: bool = False) -> None:
     """ConfigurationError unless ``place``, on the way to ``path``, is root's or ours and nobody else can change it.
 
     ``sticky``: it is a folder in which others may make files, if they cannot replace ours.
@@ -184,11 +189,13 @@ def remembered(cache: str, key: tuple[object, ...], euid: int) -> "Values | None
     Owner, mode and folders are checked as the file's own are.  A damaged one is nothing worse than none.
     """
     try:
-        descriptor = os.open(trusted(cache, euid), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = posix.open(
+            trusted(cache, euid), posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOFOLLOW | posix.O_CLOEXEC
+        )
     except (OSError, ConfigurationError):
         return None
     try:
-        facts = os.fstat(descriptor)
+        facts = posix.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             return None
         check(facts, cache, cache, euid)
@@ -196,27 +203,29 @@ def remembered(cache: str, key: tuple[object, ...], euid: int) -> "Values | None
     except (OSError, ConfigurationError, ValueError, EOFError, TypeError):
         return None
     finally:
-        os.close(descriptor)
+        posix.close(descriptor)
     return values if made_for == (CACHE_FORMAT, key) else None
 
 
 def remember(cache: str, key: tuple[object, ...], values: "Values", euid: int) -> None:
     """Write ``cache``, whole or not at all; where that cannot be done, starting takes its 7 ms longer."""
-    draft = f"{cache}.{os.getpid()}"
+    draft = f"{cache}.{posix.getpid()}"
     whole = marshal.dumps(((CACHE_FORMAT, key), values))  # type: ignore[arg-type]  # what passed the check does
     try:
-        descriptor = os.open(
-            trusted(draft, euid), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        descriptor = posix.open(
+            trusted(draft, euid),
+            posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC,
+            0o600,
         )
     except (OSError, ConfigurationError):
         return
     try:
-        if os.write(descriptor, whole) == len(whole):
-            os.fsync(descriptor)  # before the rename: after a power cut it must not hold half
-            os.rename(draft, cache)
+        if posix.write(descriptor, whole) == len(whole):
+            posix.fsync(descriptor)  # before the rename: after a power cut it must not hold half
+            posix.rename(draft, cache)
         else:
-            os.unlink(draft)
+            posix.unlink(draft)
     except OSError:
-        os.unlink(draft)
+        posix.unlink(draft)
     finally:
-        os.close(descriptor)
+        posix.close(descriptor)

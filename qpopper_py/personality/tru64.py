@@ -4,8 +4,6 @@ Like every personality, a module with ``name``, ``title``, its OPTIONS and the R
 begins with, what else is ``configured`` (all weaker than pop3d.toml) and the DIALECT it speaks.
 """
 
-import os
-
 from qpopper_py.personality.options import POSIX, Option
 from qpopper_py.personality.options import no_operands as configured
 from qpopper_py.personality.ucb import DIALECT
@@ -33,6 +31,8 @@ def trace_file(value: str) -> str:
             f"is a number, and -t names the trace file; in GNU mailutils it is the time-out; here write -T {value},"
             f" or -t ./{value} for a file of that name. {foreign.elsewhere(['mailutils'])}"
         )
+    import os
+
     try:
         return os.path.join("/" if value.startswith("/") else os.getcwd(), value)
     except OSError as why:

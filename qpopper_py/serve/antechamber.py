@@ -6,20 +6,21 @@ the process that stands between a client who speaks TLS and whoever serves that 
 
 from qpopper_py.errors import PeerGone, QpopperError, TlsUnavailable
 from qpopper_py.events import Note, Trouble
-from qpopper_py.privilege import SocketStream, become
+from qpopper_py.privilege import become
 from qpopper_py.sandbox import confine
 from qpopper_py.serve import handover, porter
 from qpopper_py.serve.fronts import stream_of
 from qpopper_py.serve.securing import Waiting
 from qpopper_py.serve.teller import CLIENT, GRANTED
+from qpopper_py.stream import SocketStream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 
     from qpopper_py.facts import Facts
-    from qpopper_py.privilege import Stream
     from qpopper_py.serve.keeper import Keeper
+    from qpopper_py.stream import Stream
 
 
 class Antechamber:

@@ -9,10 +9,10 @@ import time
 
 from qpopper_py.errors import TlsUnavailable
 from qpopper_py.events import Trouble
-from qpopper_py.privilege import SocketStream, Stream
 from qpopper_py.serve import handover
 from qpopper_py.serve.messenger import Messenger
 from qpopper_py.serve.securing import Elsewhere
+from qpopper_py.stream import SocketStream, Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

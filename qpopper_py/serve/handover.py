@@ -28,7 +28,7 @@ ADMITTED    porter, keeper       the client may be greeted; who it is, by a prox
 
 from qpopper_py.auth.account import Account
 from qpopper_py.facts import Facts, Tls
-from qpopper_py.kinds.listeners import Listener
+from qpopper_py.listeners import Listener
 from qpopper_py.serve.packing import NUMBER, NUMBERS, OCTETS, TEXT, TEXTS, VERSION, Forged, Form
 
 TYPE_CHECKING = False

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from qpopper_py.events import Event
     from qpopper_py.facts import Facts
-    from qpopper_py.privilege import Stream
     from qpopper_py.settings import Settings
+    from qpopper_py.stream import Stream
 
 LIBRARY = "libwrap.so.0"
 FILE, DAEMON, USER, CLIENT_NAME, CLIENT_ADDR, CLIENT_SIN, SERVER_SIN = 1, 2, 3, 4, 5, 6, 9  # keys of tcpd.h

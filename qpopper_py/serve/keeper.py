@@ -13,7 +13,6 @@ is killed.
 import os
 
 from qpopper_py.arrival import learn, unknown
-from qpopper_py.auth.stamp import wanted
 from qpopper_py.errors import QpopperError, TlsUnavailable
 from qpopper_py.events import Trouble
 from qpopper_py.sandbox import empty_folder, unprivileged
@@ -26,6 +25,7 @@ from qpopper_py.serve.packing import Forged
 from qpopper_py.serve.roles import where
 from qpopper_py.serve.standalone import Service
 from qpopper_py.serve.teller import LOGGED_IN
+from qpopper_py.stamp import wanted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
     from qpopper_py.auth.account import Account
     from qpopper_py.facts import Facts
-    from qpopper_py.kinds.listeners import Listener
-    from qpopper_py.privilege import Stream
+    from qpopper_py.listeners import Listener
     from qpopper_py.serve.checkers import Vault
     from qpopper_py.serve.fronts import Greeter
     from qpopper_py.serve.mails import Postmaster
     from qpopper_py.serve.packing import Fields
     from qpopper_py.serve.securing import Securing
     from qpopper_py.serve.standalone import Household
+    from qpopper_py.stream import Stream
 
     class House(Household, Greeter, Vault, Postmaster, Protocol):
         """What the keeper has from ``__main__``."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from qpopper_py.events import Event
     from qpopper_py.facts import Facts
-    from qpopper_py.privilege import Stream
+    from qpopper_py.stream import Stream
 
     class Exchange(Protocol):
         """The gate's, here or in another process."""

@@ -7,8 +7,8 @@ from qpopper_py import kinds
 from qpopper_py.arrival import address
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.events import Note
-from qpopper_py.kinds.listeners import Listener
-from qpopper_py.privilege import SocketStream
+from qpopper_py.listeners import Listener
+from qpopper_py.stream import SocketStream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

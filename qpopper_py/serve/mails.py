@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
     from qpopper_py.events import Event
     from qpopper_py.facts import Facts
-    from qpopper_py.privilege import Stream
     from qpopper_py.serve.children import Loop
     from qpopper_py.serve.delays import Delays
     from qpopper_py.serve.packing import Fields
     from qpopper_py.settings import Settings
+    from qpopper_py.stream import Stream
 
     Owner = tuple[int, int, tuple[int, ...], str]
 

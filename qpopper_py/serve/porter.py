@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from qpopper_py.events import Event
     from qpopper_py.facts import Facts
-    from qpopper_py.privilege import Stream
     from qpopper_py.serve.teller import Teller
     from qpopper_py.settings import Settings
+    from qpopper_py.stream import Stream
 
 
 def admitted(

@@ -10,7 +10,7 @@ import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from qpopper_py.privilege import SocketStream, Stream
+    from qpopper_py.stream import SocketStream, Stream
 
 PIECE = 64 << 10
 

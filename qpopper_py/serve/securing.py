@@ -13,7 +13,7 @@ import os
 
 from qpopper_py.errors import ConfigurationError, PeerGone, QpopperError, TlsUnavailable
 from qpopper_py.events import Trouble
-from qpopper_py.privilege import SocketStream
+from qpopper_py.stream import SocketStream
 from qpopper_py.tls import report
 from qpopper_py.tls.files import Files
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from qpopper_py.events import Event
     from qpopper_py.facts import Facts, Tls
-    from qpopper_py.privilege import Stream
     from qpopper_py.settings import Settings
+    from qpopper_py.stream import Stream
     from qpopper_py.tls.stream import TlsStream
 
     Confine = Callable[[bool], None]

@@ -12,12 +12,12 @@ import time
 
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.events import Note, Trouble
-from qpopper_py.privilege import SocketStream
 from qpopper_py.serve.children import Brake, Loop
 from qpopper_py.serve.limits import Limits
 from qpopper_py.serve.listen import Listening
 from qpopper_py.serve.roles import where
 from qpopper_py.serve.teller import MESSAGE, Teller
+from qpopper_py.stream import SocketStream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from qpopper_py.events import Event
-    from qpopper_py.kinds.listeners import Listener
-    from qpopper_py.privilege import Stream
+    from qpopper_py.listeners import Listener
     from qpopper_py.serve.background import Presence
     from qpopper_py.settings import Settings
+    from qpopper_py.stream import Stream
 
     class Household(Protocol):
         """What a service has from ``__main__``."""

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from qpopper_py.auth.account import Account, Denied
     from qpopper_py.auth.credentials import Challenge
     from qpopper_py.facts import Facts
-    from qpopper_py.privilege import Stream
     from qpopper_py.protocol.dialect import Dialect
     from qpopper_py.session.mailer import Mailer
     from qpopper_py.session.wire import Wire
     from qpopper_py.settings import Settings
     from qpopper_py.store.base import Store
+    from qpopper_py.stream import Stream
 
     class Conversation(Protocol):
         """An Exchange, here or in another process."""

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qpopper_py.privilege import Stream
+    from qpopper_py.stream import Stream
 
 GATHER = 64 << 10  # octets of replies that are gathered before they are sent all the same
 PIECE = 64 << 10

@@ -10,7 +10,7 @@ import time
 
 from qpopper_py.errors import PeerGone
 from qpopper_py.facts import Tls
-from qpopper_py.privilege import Stream
+from qpopper_py.stream import Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from qpopper_py import __version__
 from qpopper_py.auth import crypt
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.authdb_edit import Editor, create, upgrade_file
-from qpopper_py.auth.stamp import FORMAT, header
 from qpopper_py.errors import ConfigurationError, CredentialStoreError, QpopperError
 from qpopper_py.settings import Settings
+from qpopper_py.stamp import FORMAT, header
 from qpopper_py.tools import mailauth_options, mailauth_text, our_settings
 from qpopper_py.tools.mailauth_convert import convert, some
 from qpopper_py.tools.mailauth_effect import what_works

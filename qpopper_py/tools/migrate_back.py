@@ -10,12 +10,12 @@ from base64 import b64encode
 from collections.abc import Iterable
 
 from qpopper_py.auth.authdb_edit import Editor, Entry
-from qpopper_py.auth.stamp import header
 from qpopper_py.errors import ConfigurationError, QpopperError
 from qpopper_py.personality import commandline
 from qpopper_py.serve.maildrops import maildrop_of
 from qpopper_py.serve.roles import KeptDotlock
 from qpopper_py.settings import Settings
+from qpopper_py.stamp import header
 from qpopper_py.store.mbox.store import Mbox
 from qpopper_py.store.mbox.upkeep import unfinished
 from qpopper_py.store.opening import open_store, parted

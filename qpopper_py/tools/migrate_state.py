@@ -7,10 +7,10 @@ import os
 from argparse import Namespace
 
 from qpopper_py.auth.authdb_edit import Editor, create
-from qpopper_py.auth.stamp import header
 from qpopper_py.errors import QpopperError
 from qpopper_py.legacy_dbm import NotReadable, sniff
 from qpopper_py.settings import Settings
+from qpopper_py.stamp import header
 from qpopper_py.tools import command
 from qpopper_py.tools.mailauth_convert import Converted, convert, usable
 from qpopper_py.tools.migrate_find import below, text_of

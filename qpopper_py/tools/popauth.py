@@ -14,9 +14,9 @@ from qpopper_py.auth import crypt
 from qpopper_py.auth.account import Account
 from qpopper_py.auth.authdb_edit import Editor, create
 from qpopper_py.auth.secretbox import owner_uid
-from qpopper_py.auth.stamp import header
 from qpopper_py.errors import ConfigurationError, CredentialStoreError, QpopperError
 from qpopper_py.settings import Settings
+from qpopper_py.stamp import header
 from qpopper_py.tools import popauth_line
 from qpopper_py.tools.mailauth import settings_of
 from qpopper_py.tools.mailauth_options import Request

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from qpopper_py import __version__
 from qpopper_py.auth.authdb import AuthDb
-from qpopper_py.auth.stamp import header
 from qpopper_py.errors import ConfigurationError, QpopperError
 from qpopper_py.legacy_dbm import NotReadable, records, sniff
 from qpopper_py.personality.options import GNU, Given, Option, parse
+from qpopper_py.stamp import header
 from qpopper_py.tools.mailauth import DONE, FAILED, USAGE, Command, settings_of
 from qpopper_py.tools.mailauth_options import Request
 from qpopper_py.tools.mailauth_rights import stored_name

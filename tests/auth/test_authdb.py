@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qpopper_py.auth import authdb, authdb_edit, secrethash, stamp
+from qpopper_py import stamp
+from qpopper_py.auth import authdb, authdb_edit, secrethash
 from qpopper_py.auth.authdb import AuthDb
 from qpopper_py.auth.authdb_edit import Editor, Entry, create, upgrade_file
-from qpopper_py.auth.stamp import has_apop_entries
 from qpopper_py.errors import CredentialStoreError
+from qpopper_py.stamp import has_apop_entries
 
 # RFC 1939 section 7
 STAMP = "<1896.697170952@dbc.mtview.ca.us>"
@@ -134,7 +135,7 @@ class TestHeader:
     def test_asking_loads_no_sqlite(self, editor: Editor) -> None:
         editor.put("alice", "APOP", b"x")
         ask = (
-            "import sys; sys.path.insert(0, sys.argv[2]); from qpopper_py.auth.stamp import has_apop_entries;"
+            "import sys; sys.path.insert(0, sys.argv[2]); from qpopper_py.stamp import has_apop_entries;"
             "print(has_apop_entries(sys.argv[1]), sorted({'sqlite3', 'ctypes', 'hashlib', 're'} & set(sys.modules)))"
         )
         root = str(Path(authdb.__file__).resolve().parents[2])

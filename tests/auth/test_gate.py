@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from qpopper_py.auth import names, stamp
+from qpopper_py import stamp
+from qpopper_py.auth import names
 from qpopper_py.auth.account import Account
 from qpopper_py.auth.credentials import Digest, Password
 from qpopper_py.auth.gate import Challenge, Denied, Gate

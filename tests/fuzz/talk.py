@@ -13,12 +13,12 @@ from qpopper_py.auth.credentials import Challenge
 from qpopper_py.events import SessionClosed, Tap
 from qpopper_py.facts import Facts, Tls
 from qpopper_py.personality.ucb import DIALECT
-from qpopper_py.privilege import Stream
 from qpopper_py.protocol.request import MASK, number, parse, printed, safe
 from qpopper_py.session.session import Session
 from qpopper_py.session.wire import Wire
 from qpopper_py.settings import Settings
 from qpopper_py.store.base import Entry, Store
+from qpopper_py.stream import Stream
 
 from . import scratch
 

@@ -265,7 +265,7 @@ def test_a_package_that_cannot_be_imported_says_nothing_on_the_socket(superserve
     shutil.copytree(house.pop3d.parent.parent, broken, symlinks=True)
     launcher = broken / "sbin/pop3d"
     launcher.write_text(launcher.read_text().replace(str(house.pop3d.parent.parent), str(broken)))
-    next(broken.glob("lib/qpopper_py/0*/qpopper_py/privilege.py")).write_text("this is not Python\n")
+    next(broken.glob("lib/qpopper_py/0*/qpopper_py/stream.py")).write_text("this is not Python\n")
     with house.serving(superserver, program=launcher) as serving, serving.dialogue() as line:
         heard = line.rest()
     assert heard == b""

@@ -376,7 +376,7 @@ class TestLauncher:
     @pytest.fixture
     def broken(self, make: Maker, tree: Path) -> str:
         make(tree, "install")
-        (make.current / "qpopper_py/privilege.py").write_text("print('chatter')\nraise RuntimeError('planted')\n")
+        (make.current / "qpopper_py/stream.py").write_text("print('chatter')\nraise RuntimeError('planted')\n")
         return make.pop3d
 
     def test_says_nothing_to_a_client_on_descriptors_0_to_2(self, broken: str) -> None:

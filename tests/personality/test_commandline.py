@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from qpopper_py.errors import ConfigurationError
-from qpopper_py.kinds.listeners import Listener
+from qpopper_py.listeners import Listener
 from qpopper_py.personality import commandline, config, tru64
 from qpopper_py.personality.commandline import Invocation
 from qpopper_py.personality.options import Option

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import marshal
 import os
+import posix
 import time
 from pathlib import Path
 
@@ -443,8 +444,8 @@ def test_where_no_cache_can_be_written_there_is_none(file: Path, later: None) ->
 def test_a_full_disk_leaves_no_half_cache(
     file: Path, cache: Path, later: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:10]))
+    write = posix.write
+    monkeypatch.setattr(posix, "write", lambda descriptor, data: write(descriptor, data[:10]))
     assert read(file, cache) == {"timeout": (77, 1)}
     assert not list(cache.iterdir())
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import qpopper_py
-from qpopper_py.privilege import closed_to_others
+from qpopper_py.doorstep import closed_to_others
 from tests.guard import GUARD
 from tests.harness import PATIENCE, command, environment, identity, open_folder
 from tests.store.spools import spool

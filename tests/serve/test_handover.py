@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from qpopper_py.auth.account import Account
 from qpopper_py.facts import Facts, Tls
-from qpopper_py.kinds.listeners import Listener
+from qpopper_py.listeners import Listener
 from qpopper_py.serve import handover, packing
 
 if TYPE_CHECKING:

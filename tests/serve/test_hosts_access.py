@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from qpopper_py.events import Event, Trouble
 from qpopper_py.facts import Facts
-from qpopper_py.privilege import SocketStream, Stream
 from qpopper_py.serve import hosts_access, hosts_tables
 from qpopper_py.settings import Settings
+from qpopper_py.stream import SocketStream, Stream
 from tests.harness import Server, open_folder
 
 if TYPE_CHECKING:

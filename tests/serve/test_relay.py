@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qpopper_py.privilege import SocketStream
 from qpopper_py.serve import relay as module
 from qpopper_py.serve.relay import PIECE, poll, relay
+from qpopper_py.stream import SocketStream
 from tests.harness import PATIENCE
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from qpopper_py.errors import MaildropChanged, MaildropTrouble
 from qpopper_py.events import Tap
 from qpopper_py.facts import Facts
 from qpopper_py.personality.ucb import DIALECT
-from qpopper_py.privilege import SocketStream
 from qpopper_py.protocol.reply import greeting
 from qpopper_py.session.session import Session
 from qpopper_py.session.wire import Wire
 from qpopper_py.settings import Settings
 from qpopper_py.store.base import Entry, Store
+from qpopper_py.stream import SocketStream
 
 STAMP = "<1896.697170952@dbc.mtview.ca.us>"
 HOST = "dbc.mtview.ca.us"

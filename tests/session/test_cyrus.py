@@ -6,11 +6,11 @@ import pytest
 
 from qpopper_py.arrival import closed, learn
 from qpopper_py.facts import Facts
-from qpopper_py.kinds.listeners import Listener
+from qpopper_py.listeners import Listener
 from qpopper_py.personality.cyrus import DIALECT, SETTINGS
-from qpopper_py.privilege import Stream
 from qpopper_py.protocol.reply import greeting
 from qpopper_py.settings import Settings
+from qpopper_py.stream import Stream
 from tests.session.talking import LOGIN, Talk
 
 

@@ -11,7 +11,7 @@ from base64 import b64encode
 import pytest
 
 from qpopper_py.events import LoggedIn, SessionClosed
-from qpopper_py.privilege import SocketStream
+from qpopper_py.stream import SocketStream
 from tests.session.talking import LOGIN, TWO, FakeStore, Talk
 
 MINUTE = 60.0

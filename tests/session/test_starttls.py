@@ -5,8 +5,8 @@ import socket
 from qpopper_py.errors import PeerGone, TlsUnavailable
 from qpopper_py.events import SessionClosed, Trouble
 from qpopper_py.facts import Tls
-from qpopper_py.privilege import SocketStream
 from qpopper_py.session.session import Session
+from qpopper_py.stream import SocketStream
 from tests.session.talking import Talk
 
 SECOND = b"CAPA\r\nPASS secret\r\nUSER mrose\r\nPASS secret\r\nSTLS\r\nQUIT\r\n"

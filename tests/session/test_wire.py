@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from qpopper_py.errors import PeerGone, TimedOut
 from qpopper_py.events import CommandFailed, SessionClosed, Trouble
-from qpopper_py.privilege import SocketStream
 from qpopper_py.session.wire import LineTooLong, Wire
+from qpopper_py.stream import SocketStream
 from tests.session.talking import LOGIN, FakeStore, Talk, talk
 
 FAR = time.monotonic() + 3600

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qpopper_py.errors import ConfigurationError, PeerGone
-from qpopper_py.privilege import SocketStream
 from qpopper_py.settings import Settings
+from qpopper_py.stream import SocketStream
 from qpopper_py.tls.certificate import end_point, first_of
 from qpopper_py.tls.context import Server
 from qpopper_py.tls.stream import TlsStream, user_of

@@ -15,7 +15,7 @@ import pytest
 
 from qpopper_py.auth import crypt
 from qpopper_py.auth.authdb import AuthDb
-from qpopper_py.auth.stamp import has_apop_entries
+from qpopper_py.stamp import has_apop_entries
 from qpopper_py.tools import mailauth, mailauth_rights
 
 if TYPE_CHECKING:

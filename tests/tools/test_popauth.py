@@ -12,7 +12,7 @@ import pytest
 
 from qpopper_py.auth.authdb import AuthDb
 from qpopper_py.auth.authdb_edit import Editor, create
-from qpopper_py.auth.stamp import has_apop_entries
+from qpopper_py.stamp import has_apop_entries
 from qpopper_py.tools import popauth, popauth_line
 from qpopper_py.tools.popauth_line import MODES, weakness
 from tests.guard import GUARD

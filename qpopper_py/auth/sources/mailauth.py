@@ -55,7 +55,7 @@ class MailAuth(Source):
         path = self._settings.mailauth_database
         if not path:
             return ()
-        from qpopper_py.auth.stamp import has_apop_entries
+        from qpopper_py.stamp import has_apop_entries
 
         return self.kinds if has_apop_entries(path) else (Password,)
 

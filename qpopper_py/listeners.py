@@ -1,6 +1,6 @@
 """Where to listen, and the certificates of names: settings whose values are tables.
 
-On the path to the greeting, as all of this room.
+On the path to the greeting.
 """
 
 from qpopper_py.kinds import Setting, Switch, address
