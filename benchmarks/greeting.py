@@ -33,12 +33,6 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 WARMING = 3  # runs that are not counted
 SETTLE = 2.5  # seconds that a file must be old before what was read of it is remembered
 TREE = Path(__file__).resolve().parent.parent
-LAUNCHER = f"""#!{PYTHON} -IS
-import sys
-sys.path.insert(0, {str(TREE)!r})
-from qpopper_py.__main__ import main
-sys.exit(main())
-"""
 CONFIG = """\
 hostname = "pop.example.org"
 timeout = "10m"
@@ -125,7 +119,8 @@ def rows(options: argparse.Namespace, folder: Path) -> dict[str, tuple[Callable[
     pop3d = options.pop3d
     if not pop3d:
         pop3d = str(folder / "pop3d")
-        Path(pop3d).write_text(LAUNCHER)
+        start = f"import sys\n\nsys.path.insert(0, {str(TREE)!r})\n"  # as make install has it
+        Path(pop3d).write_text((TREE / "scripts/pop3d").read_text().replace("import sys\n", start, 1))
         os.chmod(pop3d, 0o755)
     config = folder / "pop3d.toml"
     config.write_text(CONFIG)
@@ -148,7 +143,7 @@ def rows(options: argparse.Namespace, folder: Path) -> dict[str, tuple[Callable[
 def main() -> None:
     parser = argparse.ArgumentParser(description="exec to greeting, in milliseconds")
     parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--pop3d", help="an installed pop3d; default: this tree, by the system's Python")
+    parser.add_argument("--pop3d", help="an installed pop3d; default: this tree's, by the system's Python")
     parser.add_argument("--popa3d", help="popa3d, to compare with")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

@@ -16,8 +16,9 @@ TREE = Path(__file__).resolve().parent.parent.parent
 POPAUTH = {"popauth": "bin", "apopauth": "bin", "scramauth": "bin"}  # one command: it goes by its name
 PLACES = {"pop3d": "sbin", "mailauth": "bin", "qpopper-py": "sbin", **POPAUTH, "mailutils-popauth": "bin"}
 PREAMBLE = """\
-import os, sys
-here = os.path.realpath({library!r} + "/current")  # once: a switch must not mix versions in a running session
+import posix, sys  # not os, which takes a millisecond
+library = {library!r}
+here = library + "/" + posix.readlink(library + "/current")  # once: a switch must not mix versions in a running session
 sys.path.insert(0, here)
 sys.path.append(here + "/vendor")
 """
