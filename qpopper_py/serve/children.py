@@ -58,10 +58,14 @@ class Loop:
             _signal.signal(number, lambda *_: None)
 
     def turn(self, seconds: float = -1) -> None:
-        """Wait for events, or so long, and act on them."""
-        for descriptor, _ in self.poll.poll(seconds):
-            handler = self.handlers.get(descriptor)
-            if handler is None:  # forgotten by one that came before
+        """Wait for events, or so long, and act on them.
+
+        One handler may forget what another was to hear, and open something that gets the same descriptor: nothing has
+        come for that, and who waited for it would hold up everybody.
+        """
+        ready = [(descriptor, self.handlers.get(descriptor)) for descriptor, _ in self.poll.poll(seconds)]
+        for descriptor, handler in ready:
+            if handler is None or self.handlers.get(descriptor) is not handler:
                 continue
             try:
                 handler()
