@@ -95,7 +95,8 @@ class Dialect:
     verb that it did not take there, in the place of ``wrong_state`` and ``unknown``; ``*`` stands for the others.
     ``forgets_user``: such a verb between USER and PASS takes USER back.  ``dele_again``: DELE of a message that is
     marked already is granted.  ``arguments_first``: verbs of which, before login, too few or too many are told rather
-    than the state.
+    than the state.  ``needs_tls``: CAPA's line in the place of USER until there is TLS,
+    where USER is refused without.
     """
 
     __slots__ = (
@@ -107,6 +108,7 @@ class Dialect:
         "forgets_user",
         "gap",
         "local_time",
+        "needs_tls",
         "refusals",
         "states",
         "strict",
@@ -129,6 +131,7 @@ class Dialect:
         forgets_user: bool = False,
         dele_again: bool = False,
         arguments_first: frozenset[str] = frozenset(),
+        needs_tls: str = "",
     ) -> None:
         self.texts = texts
         self.withheld = withheld
@@ -143,6 +146,7 @@ class Dialect:
         self.forgets_user = forgets_user
         self.dele_again = dele_again
         self.arguments_first = arguments_first
+        self.needs_tls = needs_tls
 
     def say(self, what: str, **fields: "str | int") -> str:
         """The text ``what`` with its fields filled in; fields are never read as templates."""

@@ -32,8 +32,10 @@ def capability(session: "Session") -> str:
     """The line of CAPA: where a password may come as it is (auth.cleartext)."""
     from qpopper_py.auth import cleartext
 
-    bare = session.settings.tls_required and not session.facts.private
-    return "USER" if not bare and cleartext.allowed(session.facts, session.settings) else ""
+    bare = not session.facts.private
+    if not (bare and session.settings.tls_required) and cleartext.allowed(session.facts, session.settings):
+        return "USER"
+    return session.dialect.needs_tls if bare else ""
 
 
 def _refuse_cleartext(session: "Session", name: bytes) -> None:

@@ -187,6 +187,7 @@ class Talk:
         silent=False,
         stream=SocketStream,
         dialect=DIALECT,
+        secure=False,
     ):
         self.store = store or FakeStore()
         self.gate = gate or FakeGate()
@@ -200,7 +201,7 @@ class Talk:
             ours.shutdown(socket.SHUT_WR)
         values = {"auth.refusal_delay": 2, **(settings or {})}
         self.settings = Settings([("test", values)])
-        facts = Facts("s-1", "192.0.2.1", 1025, host=host, stamp=stamp)
+        facts = Facts("s-1", "192.0.2.1", 1025, host=host, stamp=stamp, secure=secure)
         stream = stream(theirs)
         keywords = {"clock": clock} if clock else {}
         wire = Wire(stream, self.settings.limits_line, 5, **keywords)

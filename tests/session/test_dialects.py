@@ -1,7 +1,7 @@
 """What a dialect or a setting changes in a session, each alone: popa3d's manners, on the session of the tests."""
 
 from qpopper_py.events import SessionClosed
-from qpopper_py.personality import popa3d
+from qpopper_py.personality import mailutils, popa3d
 from qpopper_py.personality.ucb import DIALECT, TEXTS
 from qpopper_py.protocol.dialect import Dialect
 from tests.session.talking import LOGIN, Talk, talk
@@ -73,3 +73,15 @@ def test_popa3d_serves_what_it_had_not_if_asked_to():
     lines = talk(b"CAPA\r\n", dialect=popa3d.DIALECT, settings={**popa3d.SETTINGS, "commands": "all"})
     assert lines[0] == b"+OK"
     assert {b"TOP", b"UIDL", b"RESP-CODES", b"SASL PLAIN LOGIN"} <= set(lines)
+
+
+def test_mailutils_announces_that_tls_is_required_until_it_is_there():
+    """XTLSREQUIRED stands in USER's place; the others never had it."""
+    asked = b"CAPA\r\nQUIT\r\n"
+    for settings, bare in (({"auth.cleartext": "tls"}, True), ({"tls.required": True}, True), ({}, False)):
+        lines = Talk(asked, dialect=mailutils.DIALECT, settings={"auth.cleartext": "always", **settings}).lines
+        assert (b"XTLSREQUIRED" in lines, b"USER" in lines) == (bare, not bare)
+    secure = Talk(asked, dialect=mailutils.DIALECT, settings={"auth.cleartext": "tls"}, secure=True).lines
+    assert b"USER" in secure
+    assert b"XTLSREQUIRED" not in secure
+    assert b"XTLSREQUIRED" not in talk(asked, settings={"auth.cleartext": "tls"})

@@ -53,6 +53,7 @@ DIALECT = Dialect(
         "LOGIN-DELAY",
         "EXPIRE",
         "USER",
+        "XTLSREQUIRED",
         "STLS",
         "IMPLEMENTATION",
     ),
@@ -65,4 +66,5 @@ DIALECT = Dialect(
     forgets_user=True,
     dele_again=True,
     arguments_first=frozenset(("stat", "noop", "rset", "retr")),
+    needs_tls="XTLSREQUIRED",
 )
