@@ -429,6 +429,16 @@ def identity(pid: int) -> dict[str, list[int]]:
     }
 
 
+def belonging(pid: int, *uids: int) -> list[int]:
+    """Descendants of a process whose real uid is one of ``uids``; those that have ended are nobody's."""
+    found = []
+    for child in children(pid):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{child}/exe") and identity(child)["Uid"][0] in uids:  # a zombie has none
+                found.append(child)
+    return found
+
+
 @contextlib.contextmanager
 def started(*line: str, **options: object) -> Iterator[subprocess.Popen[bytes]]:
     """A program that runs for the length of a with statement; its output is in ``process.output``."""

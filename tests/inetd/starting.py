@@ -27,9 +27,9 @@ from tests.harness import (
     PASSWORD,
     PATIENCE,
     Dialogue,
+    belonging,
     children,
     environment,
-    identity,
     mbox,
     open_folder,
     started,
@@ -285,7 +285,7 @@ class Serving:
 
     def mail_processes(self) -> list[int]:
         """The processes of ours that are the user's."""
-        return [pid for pid in self.processes() if identity(pid)["Uid"][0] == self.user.uid]
+        return belonging(self.process.pid, self.user.uid)
 
     def processes(self) -> list[int]:
         return [pid for pid in children(self.process.pid) if os.path.exists(f"/proc/{pid}/exe")]

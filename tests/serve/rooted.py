@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harness import PACKAGE_ROOT, Dialogue, Server, children, identity, servant
+from tests.harness import PACKAGE_ROOT, Dialogue, Server, belonging, servant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,12 +113,12 @@ class Rooted(Server):
         return int(take_over(line, "import os; said = os.getpid()", ""))  # type: ignore[call-overload,no-any-return]
 
     def mail_process(self, user: str) -> int:
-        (found,) = [pid for pid in children(self.process.pid) if identity(pid)["Uid"] == [UIDS[user]] * 4]
+        (found,) = belonging(self.process.pid, UIDS[user])
         return found
 
     def checkers(self) -> list[int]:
         """Root's children."""
-        return [pid for pid in children(self.process.pid) if identity(pid)["Uid"][0] == 0]
+        return belonging(self.process.pid, 0)
 
 
 def command_of(program: str, find: str = FIND) -> str:

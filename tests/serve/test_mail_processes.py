@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harness import children, deliver, identity, mail, open_folder, wait_until
+from tests.harness import belonging, children, deliver, mail, open_folder, wait_until
 from tests.serve.rooted import UIDS, USERS, Rooted
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def line_process(server: Rooted, user: str) -> int:
 
 
 def mails(server: Rooted, user: str) -> list[int]:
-    return [pid for pid in children(server.process.pid) if identity(pid)["Uid"] == [UIDS[user]] * 4]
+    return belonging(server.process.pid, UIDS[user])
 
 
 def test_the_owner_comes_again_to_the_same_process_and_others_to_theirs(serve: Callable[..., Rooted]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import require_program
-from tests.harness import APOP_SECRET, PASSWORD, children, digest, identity, mail, open_folder, wait_until
+from tests.harness import APOP_SECRET, PASSWORD, belonging, digest, identity, mail, open_folder, wait_until
 from tests.inetd.starting import User
 from tests.serve.rooted import UIDS, USERS, Rooted, command_of, take_over
 
@@ -46,7 +47,12 @@ def core_limit(pid: int) -> list[str]:
 
 
 def descriptors(pid: int) -> dict[int, str]:
-    return {int(name): os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
+    """What each is of; not of those that are closed while we look."""
+    found = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+    return found
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -234,7 +240,7 @@ def test_a_forged_handover_opens_nobodys_session_and_ends_the_front(what: str, s
         server.log.wait_for("a front was killed")
         wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the front's end")
         # Nobody's session was opened, and the other connection is served as if nothing had been.
-        assert not [p for p in children(server.process.pid) if identity(p)["Uid"][0] in UIDS.values()]
+        assert not belonging(server.process.pid, *UIDS.values())
         assert first.ask("USER bob").startswith(b"+OK")
         assert first.ask(f"PASS {USERS['bob']}").startswith(b"+OK bob has 1 ")
     assert 'POP login by user "alice"' not in server.log.text
@@ -252,7 +258,7 @@ def test_a_handover_that_is_sent_twice_opens_one_session(server: Rooted) -> None
         )
         assert line.line().startswith(b"+OK alice has 1 ")
         assert line.ask("STAT").startswith(b"+OK 1 ")
-        assert len([p for p in children(server.process.pid) if identity(p)["Uid"][0] in UIDS.values()]) == 1
+        assert len(belonging(server.process.pid, *UIDS.values())) == 1
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -303,7 +309,7 @@ def test_no_process_of_mail_nor_its_parent_ever_holds_a_secret(mode: str) -> Non
                     "the key of the APOP secrets": (folder / "keys/mailauth.key").read_bytes()[:32],
                     "root's shadow entry": next(row for row in shadow if row.startswith("root:")).encode(),
                 }
-                mails = [p for p in children(server.process.pid) if identity(p)["Uid"][0] in (*UIDS.values(), user.uid)]
+                mails = belonging(server.process.pid, *UIDS.values(), user.uid)
                 assert len(mails) == 3
                 for pid in [server.process.pid, *mails]:
                     seen = memory(pid)
