@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harness import mail, open_folder
+from tests.certificates import Authority, settings_of
+from tests.harness import Dialogue, mail, open_folder
 from tests.serve.rooted import UIDS, Rooted
 
 if TYPE_CHECKING:
@@ -66,10 +68,11 @@ def serve(request: pytest.FixtureRequest) -> Iterator[Callable[..., Crowd]]:
             server.__exit__()
 
 
-def visits(server: Crowd, name: str) -> int:
-    """So many sessions of one user, one after the other; how many were as they should be."""
+def visits(server: Crowd, name: str, secure: ssl.SSLContext | None = None) -> int:
+    """So many sessions of one user, one after the other, over TLS if need be; how many were as they should be."""
     for _ in range(SESSIONS):
-        with server.dialogue() as line:
+        plain = server.dialogue()
+        with Dialogue(secure.wrap_socket(plain.sock, server_hostname="localhost")) if secure else plain as line:
             assert line.login(name, server.users[name]).startswith(b"+OK")
             assert line.ask("RETR 1").startswith(b"+OK")
             assert f"Subject: for {name}".encode() in line.body()
@@ -102,3 +105,12 @@ def test_all_are_served_while_the_configuration_is_read_again(serve: Callable[..
         for one in as_completed(served):
             server.process.send_signal(signal.SIGHUP)
             assert one.result() == SESSIONS
+
+
+@pytest.mark.parametrize("mode", ["standalone", "prefork"])
+def test_all_are_served_over_tls(serve: Callable[..., Crowd], mode: str, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    server = serve(serve__mode=mode, tls__mode="implicit", **settings_of(authority.sign("server")))
+    secure = ssl.create_default_context(cafile=str(authority.file))
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        assert sum(pool.map(lambda name: visits(server, name, secure), NAMES)) == CLIENTS * SESSIONS
