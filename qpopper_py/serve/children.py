@@ -84,11 +84,17 @@ class Loop:
     ) -> int:
         """A child that calls ``work`` with no descriptors but ``keep``; its pid.  ``ended`` hears its wait status.
 
-        Raises OSError.
+        Raises OSError.  Until it has its own, signals for the child wait: our handlers in it would tell us.
         """
-        child = os.fork()
-        if child == 0:
-            self._be(what, work, keep, facts)
+        import _signal
+
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, self.signals)
+        try:
+            child = os.fork()
+            if child == 0:
+                self._be(what, work, keep, facts)
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self.signals)
         self.children[child] = (what, ended)
         return child
 
@@ -113,6 +119,7 @@ class Loop:
         _signal.set_wakeup_fd(-1)
         for number in self.signals:
             _signal.signal(number, _signal.SIG_DFL)
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self.signals)
 
     def reap(self) -> None:
         """Take leave of children that have ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -80,3 +81,32 @@ def test_the_new_owner_of_a_descriptor_hears_what_comes_for_it(loop: Loop, pipes
     loop.turn(0)
     loop.turn(0)
     assert heard == [b"news"]
+
+
+def test_a_signal_for_a_child_that_was_just_forked_is_not_the_parents(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child has the parent's handlers for a moment, and the pipe through which they tell."""
+    stops: list[int] = []
+    ended: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGCHLD)}
+    fork = os.fork
+
+    def forked() -> int:
+        child = fork()
+        if child == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return child
+
+    try:
+        loop.heed({signal.SIGTERM: lambda: stops.append(1)})
+        monkeypatch.setattr(os, "fork", forked)
+        loop.fork("a child", lambda: None, [0, 1, 2], ended.append)
+        while not ended:
+            loop.turn()
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert os.WTERMSIG(ended[0]) == signal.SIGTERM
+    assert stops == []
