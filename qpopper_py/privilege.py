@@ -16,7 +16,7 @@ listed address and looks up the client's name; without hosts_access it is the fr
 The *checker* (serve/checker.py): the gate with its databases, keys and the modules of PAM, and the records of failures
 (guess.delay, auth.c2) and of how long refusals take, on messages from fronts; where a source may wait, a child of its
 own for a connection; with kerberos, reading the keytab, in a child that is nobody before it takes a ticket or a KDC's
-answer apart.
+answer apart, and another that is the user before it looks for .k5login.
 
 The *TLS* process (serve/securing.py; a child for a connection): reading certificate and key; then it gives up what a
 front gives up, and only then hears the client.
