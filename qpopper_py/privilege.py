@@ -6,8 +6,10 @@ The *keeper* (serve/keeper.py, or under inetd the process that inetd started):
 - reading the command line and the configuration file, at the start and at SIGHUP; opening the log and the trace file;
 - listening and accepting, the addresses of the connection, the greeting's stamp (octets 60 to 63 of the mailauth
   database say whether there is one), and under inetd the greeting itself;
-- messages of bounded length from its own children, strictly parsed (serve/handover.py);
-- making and removing exactly ``<spool>/<that user>.lock`` while the mail process asks for it.
+- messages of bounded length from its own children, strictly parsed (serve/handover.py).
+
+The *locker* (serve/locker.py; under inetd the keeper itself): making and removing exactly ``<spool>/<that user>.lock``
+while the mail process asks for it, by single octets, where nobody but root can replace a folder on the way.
 
 The *porter* (serve/porter.py; a child for a connection, under inetd the keeper itself), only with hosts_access: the
 tables of TCP wrappers: libwrap, and the commands that they say (spawn, twist).  It also reads the PROXY header of a
