@@ -16,6 +16,7 @@ Ends with 1 if those lie farther apart than twice the spread of a case.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -36,9 +37,10 @@ from opponents import PYTHON, USER
 DIGEST = "0" * 32
 KNOWN, LOCKED, APOP_ONLY, UNKNOWN = "known", "locked", "aponly", "nobodyhere"
 PAM_SERVICE = "pop3d-bench"
-# mechanism of SCRAM -> octets of its proof
 # mechanism of bearer tokens -> its message of a user and a token
 BEARERS = {"OAUTHBEARER": "n,a={},\1auth=Bearer {}\1\1", "XOAUTH2": "user={}\1auth=Bearer {}\1\1"}
+PLUS = "-PLUS"  # behind a mechanism that is bound to the TLS channel
+# mechanism of SCRAM -> octets of its proof
 PROOFS = {"SCRAM-SHA-1": 20, "SCRAM-SHA-256": 32}
 ISSUER, AUDIENCE = "https://login.example.org", "pop3.example.org"
 # Tokens that are refused: who signed, when they expire (seconds from now), and whom they name.
@@ -63,6 +65,7 @@ class Try(opponents.Client):
 
     challenged = -1.0
     refused = -1.0
+    end_point = b""  # of the TLS channel
 
     def __init__(self, server: Asked, certificate: str = "") -> None:
         super().__init__(server)
@@ -71,7 +74,8 @@ class Try(opponents.Client):
             context = ssl.create_default_context(cafile=str(server.tls / "ca.pem"))
             if certificate:
                 context.load_cert_chain(server.tls / f"{certificate}.pem", server.tls / f"{certificate}.key")
-            self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
+            self.sock = tls = context.wrap_socket(self.sock, server_hostname="localhost")
+            self.end_point = hashlib.sha256(tls.getpeercert(True) or b"").digest()  # RFC 5929 section 4.1
 
     def reply(self, command: str) -> tuple[float, str]:
         """Say it; how long until the answer, and the answer."""
@@ -121,10 +125,12 @@ class Try(opponents.Client):
             self.refused, self.challenged = self.challenged, -1
             self.reply(encoded("\1"))
         else:
-            told = self.challenge(f"AUTH {mechanism} " + encoded(f"n,,n={user},r=client")).decode()
+            header = "p=tls-server-end-point,," if mechanism.endswith(PLUS) else "n,,"
+            told = self.challenge(f"AUTH {mechanism} " + encoded(f"{header}n={user},r=client")).decode()
             nonce = told.partition(",")[0]
-            proof = b64encode(b"\1" * PROOFS[mechanism]).decode()
-            self.refuse(encoded(f"c=biws,{nonce},p={proof}"))
+            bound = b64encode(header.encode() + (self.end_point if mechanism.endswith(PLUS) else b"")).decode()
+            proof = b64encode(b"\1" * PROOFS[mechanism.removesuffix(PLUS)]).decode()
+            self.refuse(encoded(f"c={bound},{nonce},p={proof}"))
 
 
 class Asked(Crowded):
@@ -156,7 +162,8 @@ def mechanisms(server: Asked) -> list[str]:
         while not text.endswith(b".\r\n"):
             text += client.sock.recv(65536)
     announced = [word for line in text.decode().splitlines() if line.startswith("SASL ") for word in line.split()[1:]]
-    known = [name for name in announced if name in ("PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", *BEARERS, *PROOFS)]
+    here = ("PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", *BEARERS, *PROOFS)
+    known = [name for name in announced if name.removesuffix(PLUS) in here]
     if others := [name for name in announced if name not in known]:
         print(f"announced, but not measured here: {', '.join(others)}")
     return known
