@@ -6,16 +6,19 @@ The *keeper* (serve/keeper.py, or under inetd the process that inetd started):
 - reading the command line and the configuration file, at the start and at SIGHUP; opening the log and the trace file;
 - listening and accepting, the addresses of the connection, the greeting's stamp (octets 60 to 63 of the mailauth
   database say whether there is one), and under inetd the greeting itself;
-- messages of bounded length from its own children, strictly parsed (serve/handover.py);
-- making and removing exactly ``<spool>/<that user>.lock`` while the mail process asks for it.
+- messages of bounded length from its own children, strictly parsed (serve/handover.py).
+
+The *locker* (serve/locker.py; under inetd the keeper itself): making and removing exactly ``<spool>/<that user>.lock``
+while the mail process asks for it, by single octets, where nobody but root can replace a folder on the way.
 
 The *porter* (serve/porter.py; a child for a connection, under inetd the keeper itself), only with hosts_access: the
 tables of TCP wrappers: libwrap, and the commands that they say (spawn, twist).  It also reads the PROXY header of a
 listed address and looks up the client's name; without hosts_access it is the fronts' user for that.
 
 The *checker* (serve/checker.py): the gate with its databases, keys and the modules of PAM, and the records of failures
-(guess.delay, auth.c2), on messages from fronts; where a source may wait, a child of its own for a connection; with
-kerberos, reading the keytab, in a child that is nobody before it takes a ticket or a KDC's answer apart.
+(guess.delay, auth.c2) and of how long refusals take, on messages from fronts; where a source may wait, a child of its
+own for a connection; with kerberos, reading the keytab, in a child that is nobody before it takes a ticket or a KDC's
+answer apart, and another that is the user before it looks for .k5login.
 
 The *TLS* process (serve/securing.py; a child for a connection): reading certificate and key; then it gives up what a
 front gives up, and only then hears the client.

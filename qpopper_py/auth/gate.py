@@ -4,7 +4,8 @@ Mechanisms say how a credential is asked for, sources vouch for kinds of credent
 Sources are asked in their order (:mod:`qpopper_py.auth.order`) until one answers; a refusal is final.  A database
 that cannot be read refuses everybody that it would have been asked for; it is never skipped.  Whoever is vouched for
 must still pass what holds whoever vouched (:mod:`qpopper_py.auth.policy`).  Last, what stands against guessing
-(:mod:`qpopper_py.auth.lockout`) says how long the answer waits.
+(:mod:`qpopper_py.auth.lockout`) says how long the answer waits; a refusal also waits for the moment of all refusals
+(:mod:`qpopper_py.auth.pace`).
 
 A user of the mailauth database has the account that the first of the accounts file and NSS knows, in the order of
 the sources.  With the source of system users in front of ``mailauth``, they log in by the login password and
@@ -14,11 +15,14 @@ The gate does not sleep and logs no ordinary refusal: the session does both, by 
 Unknown users, malformed names and empty passwords cost one password hash or digest like all others.
 """
 
+import time
+
 from qpopper_py.auth import cleartext
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Challenge, Malformed, Password, Proof, Token, WhichSalt
 from qpopper_py.auth.mechanisms import TABLE, load
 from qpopper_py.auth.names import canonical
+from qpopper_py.auth.pace import Pace
 from qpopper_py.auth.scram import derived, key
 from qpopper_py.auth.sources import known
 from qpopper_py.errors import CredentialStoreError, MissingLibrary
@@ -54,12 +58,18 @@ class Exchange:
         self._facts = facts
         self._verdict: Account | Denied | None = None  # reached, but the client hears the mechanism's last word first
 
-    def step(self, data: bytes) -> Challenge | Account | Denied:
-        """The answer to the client's next message.  Raises RuntimeError after the verdict."""
+    def step(self, data: bytes, asked: float | None = None) -> Challenge | Account | Denied:
+        """The answer to the client's next message.  Raises RuntimeError after the verdict.
+
+        ``asked``: when the message was there, on time.monotonic; by default now.
+        """
         mechanism = self._mechanism
         if mechanism is None:
             raise RuntimeError("the exchange is over")
+        asked = time.monotonic() if asked is None else asked
         said = self._verdict or self._said(mechanism, data)
+        if isinstance(said, Denied) and said is not self._verdict:
+            said.wait = max(said.wait, self._gate.pace.moment(time.monotonic() - asked))
         if isinstance(said, Challenge):
             return said
         last = None if self._verdict else mechanism.last_word(said)
@@ -92,7 +102,7 @@ class Gate:
     ``emit`` hears of databases that cannot be read and, with auth.c2, of each decision; of nothing else.
     """
 
-    __slots__ = ("_directories", "_emit", "_lockout", "_policy", "_settings", "_sources")
+    __slots__ = ("_directories", "_emit", "_lockout", "_policy", "_settings", "_sources", "pace")
 
     def __init__(self, settings: "Settings", emit: "Callable[[Event], None]") -> None:
         self._settings = settings
@@ -101,6 +111,7 @@ class Gate:
         self._sources: Sequence[Source] = ()
         self._policy: Policy | None = None
         self._lockout: Lockout | None = None
+        self.pace = Pace(settings)
 
     def prepare(self) -> None:
         """Load now what the first check would load: for a service that forks for every connection."""

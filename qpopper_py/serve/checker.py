@@ -10,6 +10,7 @@ one slow login holds up no other.
 
 import os
 import select
+import time
 
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Challenge
@@ -88,6 +89,7 @@ class Checker:
     def _apart(self, descriptor: int) -> None:
         """A child answers all that is asked on this channel.  Nothing of it was read here."""
         conversation = self.conversations[descriptor]
+        conversation.asked = time.monotonic()
         child = os.fork()
         if child:
             self._forget(descriptor).close()
@@ -126,16 +128,18 @@ class Conversation:
         self.gate = gate
         self.emit = emit
         self.exchange: Exchange | None = None
+        self.asked: float | None = None  # when the next message was there, where that was before the fork
 
     def go_on(self) -> bool:
         """Answer one message; False: it was the last."""
+        asked, self.asked = self.asked, None
         try:
             said = handover.receive(self.channel, (handover.ASK, handover.NAMES))
             if said is None:
                 return False
             kind, fields, _ = said
             self.facts.tls = handover.tls_from(fields)
-            reply = self._names() if kind == handover.NAMES else self._step(fields["mechanism"], fields["data"])
+            reply = self._names() if kind == handover.NAMES else self._step(fields, asked)
             handover.send(self.channel, *reply, wait=False)
             return reply[0] != handover.GRANTED
         except OSError:
@@ -147,13 +151,13 @@ class Conversation:
     def _names(self) -> "tuple[int, Fields]":
         return handover.MECHANISMS, {"names": list(self.gate.mechanisms(self.facts))}
 
-    def _step(self, mechanism: str, data: bytes) -> "tuple[int, Fields]":
+    def _step(self, fields: "Fields", asked: float | None) -> "tuple[int, Fields]":
         try:
-            if mechanism:
-                self.exchange = self.gate.begin(mechanism, self.facts)
+            if fields["mechanism"]:
+                self.exchange = self.gate.begin(fields["mechanism"], self.facts)
             if self.exchange is None:
                 return handover.DENIED, _refusal(Denied("", "no exchange is under way"))
-            said = self.exchange.step(data)
+            said = self.exchange.step(fields["data"], asked)
         except KeyError:
             return handover.DENIED, _refusal(Denied("", "no such mechanism"))
         except Exception as why:  # noqa: BLE001  # whatever a source does, others can log in

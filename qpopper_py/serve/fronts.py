@@ -128,7 +128,9 @@ class Fronts:
         if front in self.idle:
             self.idle.remove(front)
 
-    def dismiss_idle(self) -> None:
+    def finish(self) -> None:
+        """Nobody waits for a client, nor will."""
+        self.kept = 0
         while self.idle:
             self.dismiss(self.idle[-1])
 

@@ -20,9 +20,12 @@ STARTTLS    front, keeper        have somebody speak TLS with the client, whose 
 SECURED     keeper, front        to whom to say go on (:mod:`~qpopper_py.serve.securing`), and the clear end
 UNSECURED   keeper, front        there is no TLS
 DONE        front, keeper        that connection is over
-            mail, keeper         that session is over
+            mail, keeper         that session is over, and its process waits for another
+ENDED       mail, keeper         that session's maildrop is closed: note the time for login_delay
+NOTED       keeper, mail         done
 SESSION     keeper, mail         serve another one of this account, whose mail is its owner's
 ADMITTED    porter, keeper       the client may be greeted; who it is, by a proxy and name servers
+LOCKS       keeper, locker       make the dotlock of this mailbox when the mail process asks over the channel
 ==========  ===================  ==============================================================================
 """
 
@@ -57,7 +60,10 @@ LARGEST = 192 << 10  # octets of a message; what a wire has read and not used is
     SECURED,
     UNSECURED,
     SESSION,
-) = range(1, 16)
+    ENDED,
+    NOTED,
+    LOCKS,
+) = range(1, 19)
 
 PORT = 65535
 WORD, NAME, PATH, TALK = 64, 1024, 4096, 72 << 10  # octets of a text
@@ -145,6 +151,9 @@ FORMS: "dict[int, tuple[tuple[str, int, int], ...]]" = {
     UNSECURED: (("why", TEXT, PATH),),
     DONE: (("number", NUMBER, BIG),),
     ADMITTED: (*FACTS, *LISTENER, *TLS),
+    ENDED: (("number", NUMBER, BIG),),
+    NOTED: (),
+    LOCKS: (("pid", NUMBER, ID), ("mailbox", TEXT, PATH), ("groups", NUMBERS, 65535)),
 }
 PACKED = {kind: Form(rows) for kind, rows in FORMS.items()}
 INT = 4  # octets of a descriptor in SCM_RIGHTS: a C int

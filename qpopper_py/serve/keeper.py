@@ -1,9 +1,9 @@
 """The keeper: root, one thread, and lean, for it is the parent of all others and each copies what it has loaded.
 
 It accepts, brings each connection to a front and a checker, hears from the checker whose connection it is and from the
-front that the session goes on, and forks the mail process, whose dotlock it makes.  It reads nothing but messages of
-:mod:`qpopper_py.serve.handover` and single octets for dotlocks, and never a secret, a key, or a client's word before
-the login.
+front that the session goes on, and forks the mail process.  It reads nothing but messages of
+:mod:`qpopper_py.serve.handover` (under inetd single octets for dotlocks, too), and never a secret, a key, or a client's
+word before the login.
 
 A front is believed in nothing: it must have been given the connection that it hands over, the checker must have
 granted it, once, and the descriptors must be the very ones that the front was given.  A front that says anything else
@@ -20,7 +20,8 @@ from qpopper_py.serve import handover
 from qpopper_py.serve.antechamber import Antechamber
 from qpopper_py.serve.checkers import Checkers
 from qpopper_py.serve.fronts import Front, Fronts, stream_of
-from qpopper_py.serve.mails import Login, Mails
+from qpopper_py.serve.mail import Login
+from qpopper_py.serve.mails import Mails
 from qpopper_py.serve.packing import Forged
 from qpopper_py.serve.roles import where
 from qpopper_py.serve.standalone import Service
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from qpopper_py.listeners import Listener
     from qpopper_py.serve.checkers import Vault
     from qpopper_py.serve.fronts import Greeter
-    from qpopper_py.serve.mails import Postmaster
+    from qpopper_py.serve.mail import Postmaster
     from qpopper_py.serve.packing import Fields
     from qpopper_py.serve.securing import Securing
     from qpopper_py.serve.standalone import Household
@@ -103,14 +104,13 @@ class Keeper(Service):
         self.checkers.fill(self.house.settings.prefork_checkers)
 
     def end(self) -> None:
-        self.fronts.dismiss_idle()
-        self.fronts.kept = self.mails.kept = 0
-        self.mails.dismiss()
+        self.fronts.finish()
+        self.mails.finish()
         self.checkers.dismiss()
 
     def reloaded(self) -> None:
         """Fronts and checkers of old settings serve those they have, and nobody else."""
-        self.fronts.dismiss_idle()
+        self.fronts.finish()
         for front in self.busy:
             front.last = True
         self.fronts = self._new_fronts()
@@ -124,7 +124,7 @@ class Keeper(Service):
     def attend(self, stream: "Stream", facts: "Facts", greeted: int) -> None:
         """Under inetd: the one connection, of whose greeting so many octets were sent.  ``stream`` is let go."""
         self.loop.heed({})
-        self.fronts.kept = self.mails.kept = 0
+        self.fronts.kept, self.mails.kept, self.mails.locker.here = 0, 0, True
         if facts.listener.tls == "implicit":
             self.antechamber.secure_first(stream, facts, 1)
             while self.antechamber.waiting:
@@ -194,9 +194,9 @@ class Keeper(Service):
         self.connections[number] = connection
         self.busy.add(front)
 
-    def _mail_ended(self, status: int) -> None:
+    def _mail_ended(self, what: str, status: int) -> bool:
         """One user's trouble is not to be everybody's: it slows nothing down."""
-        self.ended("a mail process", status, slower=False)
+        return self.ended(what, status, slower=False)
 
     def _start_tls(self, front: Front, connection: Connection, descriptors: "list[int]") -> None:
         """STLS: the front goes on with the clear end of a process that speaks TLS.  Raises OSError."""

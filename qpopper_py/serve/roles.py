@@ -4,8 +4,9 @@ Started as root, the *mail process* becomes the user for good before it touches 
 never held a secret, makes and removes exactly one lock file while the mail process, which may not write the spool, asks
 for it.  Not root: one process does all, as itself.
 
-They share a sequenced-packet socket pair.  A request is one octet (C create, R refresh, U remove, E the session
-ended), and so is the answer: K done, B held by somebody else, E failed (the parent logs why).
+They share a sequenced-packet socket pair.  A request is one octet (C create, R refresh, U remove), and so is the
+answer: K done, B held by somebody else, E failed (the parent logs why).  In a service the locker
+(:mod:`qpopper_py.serve.locker`) stands in the parent's place.
 """
 
 import os
@@ -26,20 +27,11 @@ if TYPE_CHECKING:
 
     Work = Callable[[str, "KeptDotlock | None"], None]
 
-CREATE, REFRESH, REMOVE, ENDED = b"C", b"R", b"U", b"E"
-
-
-def tell_end(channel: "_socket.socket") -> None:
-    """In a mail process: the session ended; the keeper has noted it when this returns, before the user's next one."""
-    try:
-        channel.send(ENDED)
-        channel.recv(2)
-    except OSError:
-        pass  # it is gone, and nobody will ask
+CREATE, REFRESH, REMOVE = b"C", b"R", b"U"
 
 
 class KeptDotlock:
-    """The mail process's end: a dotlock that the keeper makes, for the one mailbox that is the user's."""
+    """The mail process's end: a dotlock that root makes, for the one mailbox that is the user's."""
 
     def __init__(self, channel: "_socket.socket") -> None:
         self.channel = channel
@@ -59,9 +51,9 @@ class KeptDotlock:
             self.channel.send(what)
             answer = self.channel.recv(2)
         except OSError as why:
-            raise MaildropTrouble(f"{path}.lock: the keeper does not answer: {why.strerror}") from None
+            raise MaildropTrouble(f"{path}.lock: who makes it does not answer: {why.strerror}") from None
         if answer not in (b"K", b"B"):
-            raise MaildropTrouble(f"{path}.lock: the keeper could not do it; its own record says why")
+            raise MaildropTrouble(f"{path}.lock: it could not be done; another record says why")
         return answer == b"K"
 
 
@@ -69,22 +61,16 @@ class DotlockKeeper:
     """The root process's end.  The lock of ``mailbox`` is the only file it will ever touch for the mail process.
 
     ``mailbox`` lies where only root can replace a folder (:func:`~qpopper_py.store.paths.beyond_reach`); empty: no
-    lock at all.  ``ended``: notes that the user's session ended.
+    lock at all.
     """
 
     def __init__(
-        self,
-        channel: "_socket.socket",
-        mailbox: str,
-        locks: "Dotlocks",
-        warn: "Callable[[str], None]",
-        ended: "Callable[[], None] | None" = None,
+        self, channel: "_socket.socket", mailbox: str, locks: "Dotlocks", warn: "Callable[[str], None]"
     ) -> None:
         self.channel = channel
         self.mailbox = mailbox
         self.locks = locks
         self.warn = warn
-        self.ended = ended
         self.held = False
 
     def run(self) -> None:
@@ -108,9 +94,6 @@ class DotlockKeeper:
 
     def answer(self, request: bytes) -> bytes:
         try:
-            if request == ENDED and self.ended:
-                self.ended()
-                return b"K"
             if request == CREATE and self.mailbox and not self.held:
                 self.held = self.locks.create(self.mailbox)
                 return b"K" if self.held else b"B"
@@ -152,9 +135,11 @@ def as_mail_user(
     if child == 0:
         ours.close()
         dotlock = KeptDotlock(theirs) if mailbox else None
-        _mail_process(
-            account, facts, emit, lambda: be_mail_user(account, groups, state_dir, facts, emit, dotlock, work)
-        )
+
+        def helped(state: str) -> None:
+            work(state, dotlock)
+
+        _mail_process(account, facts, emit, lambda: be_mail_user(account, groups, state_dir, facts, emit, helped))
     theirs.close()
     _keep(child, ours, mailbox, facts, emit)
 
@@ -172,14 +157,13 @@ def be_mail_user(
     state_dir: str,
     facts: "Facts",
     emit: "Callable[[Event], None]",
-    dotlock: KeptDotlock | None,
-    work: "Work",
+    work: "Callable[[str], None]",
 ) -> None:
     """In a process of its own, which is root until here: make the state folder, become the user, and ``work``."""
     state = state_folder(state_dir, account, facts, emit)
     become(account.uid, account.gid, groups)
     os.chdir("/")
-    work(reached(state, facts, emit), dotlock)
+    work(reached(state, facts, emit))
 
 
 def groups_of(account: "Account") -> "list[int]":

@@ -117,10 +117,10 @@ def decide(session: "Session", mechanism: str, outcome: "Account | Challenge | D
 
 
 def wait_for_the_moment(session: "Session", least: float) -> None:
-    """A refusal leaves a fixed time after the line came in, or at the next multiple of it.
+    """A refusal leaves a fixed time after the line came in, or at a multiple of it.
 
     The work behind a refusal cannot be made equal for every cause; the moment can.  ``least``: seconds after the
-    line came in; the gate's word for whoever has been guessing.
+    line came in; the gate's word, for whoever has been guessing, and for a multiple that is right for all.
     """
     delay = session.settings.auth_refusal_delay
     spent = session.clock() - session.asked

@@ -2,11 +2,14 @@
 
 A maildrop here is not UTF-8 by nature: its messages are octets that a delivery agent put there, 8-bit headers of any
 character set among them, long before anybody thought of UTF8.  They are sent as they are stored, with UTF8 and
-without: a surrogate (RFC 6857) would break signatures, sizes and unique-ids, and ``-ERR [UTF8]`` (section 5) would keep
-mail from every client that fetched it from the old server.  What UTF8 changes is what the client may expect of itself:
-its names and passwords must then be UTF-8 (section 2.2); without it they are compared octet by octet, as ever, because
-old passwords are in old character sets.  They are not prepared by SASLprep, as section 2.2 would have it: what was
-stored was not either.
+without.  That is not what sections 2.1 and 4 have: to a client that did not say UTF8 nothing outside ASCII must go, but
+a surrogate, or ``-ERR [UTF8]`` (section 5); and to one that did, other character sets should go converted.  But the
+first would keep mail from every client that fetched it from the old server, and each would break signatures, sizes and
+unique-ids.
+
+Names and passwords that are not UTF-8 are refused (section 2.2) after UTF8 only; without it they are compared octet by
+octet, as ever, because old passwords are in old character sets.  They are not prepared by SASLprep, as section 2.2
+would have it for USER and PASS, and demands for APOP: what was stored was not either.
 
 The texts are the dialect's, and English; LANG says so.
 """
@@ -23,13 +26,16 @@ LANGUAGES = {"en": "English"}  # tag, and its name for people; the first is what
 
 
 def utf8(session: "Session", words: "list[bytes]") -> Reply:
-    """Section 2.1.  Before login only, and whoever wants TLS begins it first."""
+    """Section 2.1.  Before login only; after it a client must not say STLS, which would forget it (RFC 2595)."""
     session.utf8 = True
     return Reply(session.dialect.say("utf8"))
 
 
 def lang(session: "Session", words: "list[bytes]") -> Reply:
-    """Section 3: without an argument the languages there are; else the best one for a range (RFC 4647 section 3.4)."""
+    """Section 3.2: without an argument the languages there are; else the best one for a range.
+
+    The range is a basic one; of RFC 4647's ways to match it, section 3.4 gives one language.
+    """
     if not words:
         return Reply(session.dialect.say("languages"), listing(f"{tag} {name}" for tag, name in LANGUAGES.items()))
     tag = lookup(plain(words[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Ticket
+from qpopper_py.auth.credentials import Password, Ticket
 from qpopper_py.auth.gate import Gate
 from qpopper_py.auth.kerberos import child, krb5
 from qpopper_py.auth.kerberos.child import Channel, Child, Declined
 from qpopper_py.auth.kerberos.keytab import refuse_untrusted
+from qpopper_py.auth.sources.accounts import Accounts
 from qpopper_py.auth.sources.kerberos import Kerberos
+from qpopper_py.auth.sources.unix import Unix
 from qpopper_py.errors import CredentialStoreError
 from qpopper_py.events import Event, Trouble
 from qpopper_py.facts import Facts
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qpopper_py.settings import Settings
+    from tests.auth.conftest import SystemUser
 
 pytestmark = kdc.forks
 needs_kdc = pytest.mark.client(*kdc.PROGRAMS)
@@ -426,7 +430,136 @@ def test_a_ticket_is_for_its_own_local_name_whatever_names_are_turned_into(
     settings: Settings, facts: Facts, ticket: Ticket, passes: bool
 ) -> None:
     """Here as the gate hands it over, when auth.lowercase_user and auth.strip_domain have been at the name."""
-    from qpopper_py.auth.sources.accounts import Accounts
-
     source = Kerberos(settings, [Accounts(settings, lambda what: None)])
     assert isinstance(source.vouch(ticket, facts), Account) is passes
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Who may be a system user: k5login(5), which says of the file that the user or root must own it, that a line is a
+# principal, that it replaces the rule by local names, and that krb5.conf's plugins section can switch it off.
+
+
+class Home:
+    """That of a real user, whose own principal is NAME@POP.TEST."""
+
+    def __init__(self, user: SystemUser, folder: Path) -> None:
+        self.name = user.name
+        self.path = folder / "home"
+        self.path.mkdir(mode=0o700)
+        self.uid = pwd.getpwnam(user.name).pw_uid
+        os.chown(self.path, self.uid, -1)
+        user.change("usermod", "-d", str(self.path))
+        folder.chmod(0o755)
+        self.file = self.path / ".k5login"
+
+    def lists(self, *principals: str, owner: int | None = None) -> None:
+        self.file.write_text("".join(f"{name}\n" for name in principals))
+        self.file.chmod(0o600)
+        os.chown(self.file, self.uid if owner is None else owner, -1)
+
+
+@pytest.fixture
+def home(system_user: SystemUser, folder: Path) -> Home:
+    return Home(system_user, folder)
+
+
+@pytest.fixture
+def source(realm: kdc.Realm, settings: Settings) -> Kerberos:
+    return Kerberos(settings, [Accounts(settings, lambda what: None), Unix()])
+
+
+def shown(source: Kerberos, facts: Facts, home: Home, owner: str) -> bool:
+    """Whether the ticket of a principal of one name, or of a name and more, lets it be the user."""
+    local = owner if "/" not in owner else ""
+    said = source.vouch(Ticket(home.name, local, f"{owner}@{kdc.REALM}"), facts)
+    if isinstance(said, Account):
+        assert (said.user, said.uid, said.source) == (home.name, home.uid, "kerberos")
+    else:
+        assert isinstance(said, Denied)
+        assert not said.temporary
+        assert f"asked to be {home.name}: the local name of {owner}@POP.TEST is " in said.why
+    return isinstance(said, Account)
+
+
+@needs_kdc
+@pytest.mark.root
+class TestK5login:
+    def test_without_one_the_local_name_counts(self, source: Kerberos, facts: Facts, home: Home) -> None:
+        assert shown(source, facts, home, home.name)
+        assert not shown(source, facts, home, "guest")
+        assert not shown(source, facts, home, f"{home.name}/admin")
+
+    def test_with_one_those_that_it_lists(self, source: Kerberos, facts: Facts, home: Home) -> None:
+        home.lists("guest@POP.TEST", f"{home.name}/admin@POP.TEST")
+        assert shown(source, facts, home, "guest")
+        assert shown(source, facts, home, f"{home.name}/admin")
+        assert not shown(source, facts, home, home.name)
+        assert not shown(source, facts, home, "gues")
+        home.lists()
+        assert not shown(source, facts, home, home.name)
+
+    def test_root_may_own_it_and_nobody_else(self, source: Kerberos, facts: Facts, home: Home) -> None:
+        for owner, passes in ((0, True), (65534, False)):
+            home.lists("guest@POP.TEST", owner=owner)
+            home.file.chmod(0o644)
+            assert shown(source, facts, home, "guest") is passes
+
+    def test_root_does_not_read_it(self, source: Kerberos, facts: Facts, home: Home, folder: Path) -> None:
+        """A link of the user's leads where the user may go, and nowhere else."""
+        secret = folder / "secret"
+        secret.write_text("guest@POP.TEST\n")
+        secret.chmod(0o600)
+        home.file.symlink_to(secret)
+        assert not shown(source, facts, home, "guest")
+        secret.chmod(0o644)
+        assert shown(source, facts, home, "guest")
+
+    def test_one_that_nobody_writes_to_holds_up_its_user_and_not_for_long(
+        self, realm: kdc.Realm, folder: Path, configure: Callable[..., Settings], facts: Facts, home: Home
+    ) -> None:
+        os.mkfifo(home.file)
+        os.chown(home.file, home.uid, -1)
+        source = Kerberos(kdc.configured(folder, configure, kerberos_timeout=1), [Unix()])
+        with pytest.raises(CredentialStoreError, match="no answer in 1 s"):
+            shown(source, facts, home, home.name)
+        assert own_children() == [realm.pid]
+
+    def test_the_password_of_a_principal_that_it_does_not_list(
+        self, realm: kdc.Realm, source: Kerberos, facts: Facts, home: Home
+    ) -> None:
+        realm.user(home.name, PASSWORD)
+        password = Password(home.name, PASSWORD.encode())
+        assert isinstance(source.vouch(password, facts), Account)
+        home.lists("guest@POP.TEST")
+        assert isinstance(source.vouch(password, facts), Denied)
+
+    def test_the_administrator_can_do_without(
+        self, realm: kdc.Realm, source: Kerberos, facts: Facts, home: Home
+    ) -> None:
+        home.lists("guest@POP.TEST")
+        with realm.conf.open("a") as file:
+            file.write("[plugins]\n localauth = {\n  disable = k5login\n }\n")
+        assert not shown(source, facts, home, "guest")
+        assert shown(source, facts, home, home.name)
+
+    def test_who_reads_it_is_the_user_and_holds_no_secret_that_they_could_see(
+        self, realm: kdc.Realm, settings: Settings, home: Home
+    ) -> None:
+        from qpopper_py.auth.kerberos import labour
+
+        row = pwd.getpwnam(home.name)
+        account = Account(home.name, row.pw_uid, row.pw_gid, system=True, login=home.name)
+
+        def told(self: krb5.Krb5, principal: object, user: bytes) -> bool:
+            owner = os.stat("/proc/self/mem").st_uid  # proc(5): root's where nobody of the same uid may look
+            raise Declined(repr((os.getresuid(), os.getresgid(), sorted(os.getgroups()), owner)))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(krb5.Krb5, "may_be", told)
+            asked = labour.begin_permission(settings, account)
+            try:
+                _, content = asked.ask(b"guest@POP.TEST\0" + home.name.encode())
+            finally:
+                asked.close()
+        groups = sorted(os.getgrouplist(home.name, row.pw_gid))
+        assert content.decode() == repr(((row.pw_uid,) * 3, (row.pw_gid,) * 3, groups, 0))

@@ -477,7 +477,8 @@ class TestGate:
         accounts = tmp_path / "accounts"
         accounts.write_text("alice:{PLAIN}secret:1234:1234::/home/alice::\n")
         accounts.chmod(0o600)
-        settings = configure(accounts_file=str(accounts), auth_sources="mailauth,accounts", guess_delay=7)
+        waits = {"guess_delay": 7, "auth_refusal_delay": 0}
+        settings = configure(accounts_file=str(accounts), auth_sources="mailauth,accounts", **waits)
         return Gate(settings, heard.append)
 
     def test_the_verdict_says_how_long_its_answer_waits(self, gate: Gate, facts: Facts) -> None:

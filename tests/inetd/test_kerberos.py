@@ -6,12 +6,13 @@ import os
 import re
 import shutil
 import socket
+from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import kdc
-from tests.gss import sendauth
+from tests import accounts, kdc
+from tests.gss import Initiator, sendauth
 from tests.harness import PASSWORD, PATIENCE, Dialogue, mail, open_folder
 
 if TYPE_CHECKING:
@@ -95,6 +96,52 @@ def test_a_system_user_fetches_by_kpop(house: House, realm: kdc.Realm) -> None:
             line.sock.sendall(b"USER x\r\n")
             assert line.file.read() == b""
         serving.idle()
+
+
+@pytest.mark.parametrize("way", ["KPOP", "GSSAPI"])
+def test_whom_the_user_lists_in_k5login_may_have_the_mail(house: House, realm: kdc.Realm, way: str) -> None:
+    """k5login(5); by GSSAPI the client names the user beside its ticket (RFC 4752 section 3.1)."""
+    house.user.fill(ONE)
+    realm.user("guest", "of another")
+    cache = realm.ticket("guest", "of another")
+    home = house.folder / "home"
+    home.mkdir(mode=0o700)
+    with house.serving(options=options(house, *(["kpop=true"] if way == "KPOP" else []))) as serving:
+        assert not fetched(serving, realm, house.user.name, cache, way)
+        accounts.change("usermod", "-d", str(home), house.user.name)
+        (home / ".k5login").write_text(f"guest@{kdc.REALM}\n")
+        for path in (home, home / ".k5login"):
+            os.chown(path, house.user.uid, house.user.gid)
+        assert fetched(serving, realm, house.user.name, cache, way)
+        serving.idle()
+    assert f"asked to be {house.user.name}: the local name of guest@{kdc.REALM} is guest;" in house.log.text
+    assert f'POP login by user "{house.user.name}"' in house.log.text
+
+
+def fetched(serving: Serving, realm: kdc.Realm, user: str, cache: str, way: str) -> bool:
+    """Whether the ticket in ``cache`` lets in as ``user``."""
+    if way == "GSSAPI":
+        with serving.dialogue() as line:
+            line.line()
+            return by_gssapi(line, Initiator(cache, kdc.HOST), user).startswith(b"+OK")
+    with ticketed(serving, cache) as line:
+        if not line.login(user, "x").startswith(b"+OK"):
+            return False
+        return line.ask("QUIT").startswith(b"+OK")
+
+
+def by_gssapi(line: Dialogue, client: Initiator, user: str) -> bytes:
+    """AUTH GSSAPI with an authorization identity (RFC 4752 section 3.1); the answer to its last message."""
+
+    def answered(message: bytes) -> bytes:
+        said = line.ask(b64encode(message).decode())
+        assert said.startswith(b"+ "), said
+        return b64decode(said[2:])
+
+    assert line.ask("AUTH GSSAPI") == b"+ "
+    assert client.step(answered(client.step())) == b""  # and mutual: the server has shown who it is
+    assert client.unwrap(answered(b"")) == bytes((1, 0, 0, 0))
+    return line.ask(b64encode(client.wrap(bytes((1, 0, 0, 0)) + user.encode())).decode())
 
 
 def ticketed(serving: Serving, cache: str) -> Dialogue:

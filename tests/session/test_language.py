@@ -26,7 +26,7 @@ class OctetGate(FakeGate):
 
 @pytest.mark.parametrize("before", [b"", b"USER mrose\r\n", LOGIN])
 def test_both_capabilities_are_announced(before):
-    """Section 2: ``UTF8 USER``; section 3: ``LANG``."""
+    """Section 2: ``UTF8 USER``; section 3.1: ``LANG``; both in both states."""
     said = talk(before + b"CAPA\r\n")
     assert {b"UTF8 USER", b"LANG"} <= set(said)
 
@@ -37,7 +37,7 @@ def test_utf8_is_granted_before_login(before):
 
 
 def test_utf8_is_refused_after_login_and_with_an_argument():
-    """Section 2.1: no arguments, AUTHORIZATION state."""
+    """Section 2: AUTHORIZATION state; section 2.1: no arguments."""
     assert talk(LOGIN + b"UTF8\r\n")[-1].startswith(b"-ERR")
     assert talk(b"UTF8 USER\r\n")[-1].startswith(b"-ERR")
 
@@ -50,11 +50,14 @@ def test_user_and_utf8_and_pass_are_one_login():
 @pytest.mark.parametrize("message", [UTF_8, LATIN_1, TWO[0]])
 @pytest.mark.parametrize("command", [b"RETR 1\r\n", b"TOP 1 99\r\n"])
 def test_mail_is_sent_as_it_is_stored_with_utf8_and_without(before, message, command):
-    """Section 2.1 has native UTF-8 sent as it is in UTF-8 mode; without it old clients go on getting all their mail."""
-    done = Talk(before + LOGIN + command, store=FakeStore([message]))
+    """Section 2.1 has UTF-8 sent as it is in UTF-8 mode, and LIST tell the octets that RETR sends.
+
+    Without it nothing outside ASCII should be sent; but then old clients would not get all their mail, as ever.
+    """
+    done = Talk(before + LOGIN + b"LIST 1\r\n" + command, store=FakeStore([message]))
     stuffed = message.replace(b"\r\n.", b"\r\n..")
     assert done.data.endswith(b" octets\r\n" + stuffed + b".\r\n")
-    assert b"%d octets" % len(message) in done.data
+    assert b"+OK 1 %d\r\n" % len(message) in done.data
 
 
 @pytest.mark.parametrize("before", [b"", b"UTF8\r\n"])
@@ -90,7 +93,7 @@ def test_after_utf8_what_is_not_utf_8_is_refused_and_never_reaches_the_gate(bad)
 
 
 def test_lang_lists_what_there_is():
-    """Section 3: a line for each: the tag, a blank, words for people."""
+    """Section 3.2: a line for each: the tag, a blank, the language's name in that language."""
     for before in (b"", b"USER mrose\r\n", LOGIN):
         said = Talk(before + b"LANG\r\n").data.rpartition(b"+OK Language")[2].split(b"\r\n")
         assert said[1:] == [b"en English", b".", b""]
@@ -98,7 +101,7 @@ def test_lang_lists_what_there_is():
 
 @pytest.mark.parametrize("wanted", [b"en", b"EN", b"en-GB", b"en-Latn-US-x-old", b"*"])
 def test_lang_grants_english_and_names_the_tag_first(wanted):
-    """Section 3.1: a single blank, the exact tag selected, and another blank."""
+    """Section 3.2: a single blank, the exact tag selected, and another blank."""
     for before in (b"", LOGIN):
         assert talk(before + b"LANG " + wanted + b"\r\n")[-1].startswith(b"+OK en ")
 

@@ -127,6 +127,13 @@ class Krb5:
             return b""
         return space.value
 
+    def may_be(self, principal: "Any", user: bytes) -> bool:
+        """krb5_kuserok: whether the principal may be that user, by the user's .k5login; without one, by local name.
+
+        For a process that is the user: the file is read with the rights that this one has.
+        """
+        return bool(self.code("krb5_kuserok", principal, user))
+
     def parsed(self, name: bytes) -> "Any":
         """The principal of this name with its quotes.  Raises Declined."""
         made = self._c.c_void_p()

@@ -1,7 +1,8 @@
 """What the child does, from root to a name.
 
 As root it reads the keys of the service, those and no others, into memory, and sees to a place for the record of
-replays; then it is nobody, and hears of strangers.  ``begin_*`` make the process; the rest runs in it.
+replays; then it is nobody, and hears of strangers.  Another one, that has no keys, is the user whose .k5login it reads.
+``begin_*`` make the process; the rest runs in it.
 """
 
 import os
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from qpopper_py.auth.account import Account
     from qpopper_py.auth.kerberos.krb5 import Keys, Krb5
     from qpopper_py.facts import Facts
     from qpopper_py.settings import Settings
@@ -42,6 +44,11 @@ def begin_gssapi(settings: "Settings", facts: "Facts") -> Child:
 def begin_request(settings: "Settings") -> Child:
     """It is asked for an AP-REQ and answers C, what krb5_sendauth waits for; then, whatever it is asked, N or R."""
     return _begun(settings, _request, settings.login_timeout)
+
+
+def begin_permission(settings: "Settings", account: "Account") -> Child:
+    """It is asked once, PRINCIPAL NUL USER, and answers N, the principal may be that user of the system, or R."""
+    return _begun(settings, lambda channel, settings: _permission(channel, settings, account), 1)
 
 
 def load(settings: "Settings") -> None:
@@ -86,7 +93,7 @@ def _prepared(settings: "Settings") -> "tuple[Krb5, Keys]":
 
 
 def _shut() -> None:
-    """Others who are nobody must not read the keys out of our memory (ptrace(2)); nothing we run gains rights."""
+    """Others of the same uid must not read secrets out of our memory (ptrace(2)); nothing we run gains rights."""
     import ctypes
 
     prctl = ctypes.CDLL(None).prctl
@@ -180,6 +187,25 @@ def _request(channel: Channel, settings: "Settings") -> None:
     channel.send(CHALLENGE, RIGHT + (_counted(reply) if reply is not None else b""))
     channel.receive()
     channel.send(NAMED, _named(krb5, principal))
+
+
+def _permission(channel: Channel, settings: "Settings", account: "Account") -> None:
+    """As the user, because the file is the user's: a link in it leads nowhere where they could not go themselves.
+
+    What blocks or has no end (a FIFO, a dead file server) costs this process its life, and the user this login.
+    """
+    from qpopper_py.auth.kerberos.krb5 import Krb5
+
+    krb5 = Krb5(settings.kerberos_realm)
+    if os.geteuid() == 0:
+        become(account.uid, account.gid, os.getgrouplist(account.login, account.gid))
+    _shut()
+    os.chdir("/")
+    name, _, user = channel.receive().partition(b"\0")
+    principal = krb5.parsed(name)
+    if not krb5.may_be(principal, user):
+        raise Declined("neither its local name nor .k5login lets it be that user")
+    channel.send(NAMED, _named(krb5, principal, user))
 
 
 def _counted(octets: bytes) -> bytes:

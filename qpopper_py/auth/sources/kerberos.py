@@ -1,8 +1,11 @@
 """Kerberos V5: passwords asked of the KDC, and tickets that a mechanism checked.
 
 A principal that the KDC does not know is left to the next source.  The account is that of the first directory that
-knows the principal's local name (krb5.conf, auth_to_local).  A ticket is for its own local name and no other:
-settings that change names do not change that.
+knows the name which a ticket's owner wants to have, or the local name (krb5.conf, auth_to_local) of a password's.
+
+Which principals may be a system user says krb5_kuserok: those in the user's .k5login (k5login(5)), and without one
+the one whose local name it is.  Another account is for its local name and no other.  Settings that change names
+change neither.
 """
 
 from qpopper_py.auth import crypt
@@ -44,10 +47,7 @@ class Kerberos(Source):
 
     def vouch(self, credential: Credential, facts: "Facts") -> Account | Denied | None:
         if isinstance(credential, Ticket):
-            if credential.user != credential.local:
-                whose = f"the local name of {credential.principal} is {credential.local}"
-                return Denied(credential.user, f"asked to act for another user: {whose}")
-            return self._account(credential.local, credential.principal, facts)
+            return self._account(credential.user, credential.local, credential.principal, facts)
         return self._by_password(credential, facts) if isinstance(credential, Password) else None
 
     def _by_password(self, credential: Password, facts: "Facts") -> Account | Denied | None:
@@ -68,21 +68,38 @@ class Kerberos(Source):
         if kind != child.NAMED:
             return Denied(user, child.reason(content))
         principal, local, _ = child.names(content)
-        return self._account(local, principal, facts)
+        return self._account(local, local, principal, facts)
 
-    def _account(self, local: str, principal: str, facts: "Facts") -> Account | Denied:
-        """The account of a principal that is proven."""
-        if not local:
+    def _account(self, user: str, local: str, principal: str, facts: "Facts") -> Account | Denied:
+        """The account ``user``, if it is one that ``principal``, who is proven, may have."""
+        if not user:
             return Denied(principal, f"{principal} has no local name; see auth_to_local in krb5.conf(5)")
         try:
-            check(local)
+            check(user)
         except ValueError as why:
             return Denied(principal, f"{principal} has a local name of which this is wrong: {why}")
-        directory, account = known(self._directories, local, facts)
+        directory, account = known(self._directories, user, facts)
         if directory is None or account is None:
-            return Denied(local, f"{local} ({principal}) is no user of NSS or of accounts.file")
+            return Denied(user, f"{user} ({principal}) is no user of NSS or of accounts.file")
+        if isinstance(account, Account) and (bar := self._bar(account, user, local, principal)):
+            return Denied(user, bar)
         if isinstance(account, Account):
             account = directory.admit(account, facts)
         if isinstance(account, Account):
             account.source = self.name
         return account
+
+    def _bar(self, account: Account, user: str, local: str, principal: str) -> str:
+        """Why the principal may not be the user; empty: it may.  Raises CredentialStoreError."""
+        from qpopper_py.auth.kerberos import child
+        from qpopper_py.auth.kerberos.labour import begin_permission
+
+        whose = f"the local name of {principal} is {local or 'none'}"
+        if not account.system:
+            return "" if user == local else f"asked to act for another user: {whose}"
+        asked = begin_permission(self._settings, account)
+        try:
+            kind, content = asked.ask(principal.encode() + b"\0" + user.encode("utf-8"))
+        finally:
+            asked.close()
+        return "" if kind == child.NAMED else f"asked to be {user}: {whose}; {child.reason(content)}"
