@@ -82,8 +82,11 @@ class Locker:
         """What is to be read on the channel is the locker's; False: this process is done with it.  Raises OSError."""
         import _socket
 
-        if not channel.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT):
-            return False  # it ended, and needed no lock
+        try:
+            if not channel.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT):
+                return False  # it ended, and needed no lock
+        except BlockingIOError:
+            return True
         packet = handover.pack(handover.LOCKS, fields)
         try:
             handover.pass_on(self._control(), packet, [channel.fileno()], wait=False)
