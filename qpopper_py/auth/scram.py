@@ -106,8 +106,7 @@ def _make(path: str, folder: str) -> None:
     """A random key in its place at once and whole, whoever else does the same."""
     new = f"{path}.{os.getpid()}"
     try:
-        if not os.path.isdir(folder):
-            os.mkdir(folder, 0o755)
+        os.makedirs(folder, 0o755, exist_ok=True)
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(os.urandom(32))
         try:

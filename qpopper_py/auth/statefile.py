@@ -19,7 +19,10 @@ def locked(folder: str, name: str, purpose: str, patience: float = PATIENCE) -> 
     path = f"{folder}/{name}"
     try:
         if not os.path.isdir(folder):
-            os.mkdir(folder, 0o755)
+            try:
+                os.mkdir(folder, 0o755)
+            except FileExistsError:
+                pass  # another was quicker; or it is no folder, as open() tells
         found = os.stat(folder)
         if found.st_uid not in (0, os.geteuid()) or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise CredentialStoreError(f"{folder} must be a folder that nobody else may write; run: chmod 755 {folder}")

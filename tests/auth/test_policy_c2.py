@@ -210,6 +210,14 @@ class TestFile:
             house.login(right=False, user=name)
         assert [line.split()[2] for line in house.lines()] == ["alice", "carol"]
 
+    def test_a_folder_that_another_process_makes_at_the_same_moment_is_there(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        house.path.parent.mkdir()
+        monkeypatch.setattr(os.path, "isdir", lambda path: False)
+        assert not house.login(right=False)
+        assert len(house.lines()) == 1
+
     def test_failures_of_many_processes_at_once_are_all_counted(self, tmp_path: Path) -> None:
         house = House(tmp_path, c2_failures=1000)
         program = (
