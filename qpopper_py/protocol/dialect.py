@@ -4,9 +4,13 @@ Data (numbers, sizes, unique-ids, message octets) is right by the RFC in every d
 -ERR are the dialect's.  Nothing asks which personality it is: it asks the dialect for a text or a rule.
 """
 
+from qpopper_py.protocol.request import parse
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from qpopper_py.protocol.request import Request
 
 # Every text that a session can say, with the fields it may hold.
 TEXTS = {
@@ -56,6 +60,7 @@ TEXTS = {
     "read_only": "",
     "bad_lines": "",
     "refused": "user",
+    "refused_sasl": "user",
     "no_login_now": "",
     "mechanisms": "",
     "no_mechanism": "",
@@ -87,11 +92,12 @@ class Dialect:
 
     ``texts``: a template (str.format) for each name of TEXTS.  ``withheld``: verbs that the original had not, refused
     unless ``commands = all``.  ``states``: verbs that it took in some of their states only (those of
-    :mod:`~qpopper_py.session.table`).  ``codes``: whether it had the response codes of RFC 2449.  ``strict``: whether
-    it split lines as RFC 1939 has it, at single blanks (:func:`~qpopper_py.protocol.request.parse_strictly`).
+    :mod:`~qpopper_py.session.table`).  ``codes``: whether it had the response codes of RFC 2449.  ``parse``: how it
+    took lines apart; None of it: no line that is answered.
     ``extras``: which of the commands that no RFC has and no other program it served, by their names in that table.
     ``local_time``: CAPA tells the time here (X-LOCALTIME).  ``gap``: what stands between the greeting and its stamp.
-    ``capa``: first words of CAPA's lines, in its order; others follow.  ``refusals``: by state, what it answered to a
+    ``capa``: first words of CAPA's lines, in its order; others follow.  ``announced``: lines of CAPA that it had, where
+    nothing here says otherwise by a line that begins alike.  ``refusals``: by state, what it answered to a
     verb that it did not take there, in the place of ``wrong_state`` and ``unknown``; ``*`` stands for the others.
     ``forgets_user``: such a verb between USER and PASS takes USER back.  ``dele_again``: DELE of a message that is
     marked already is granted.  ``arguments_first``: verbs of which, before login, too few or too many are told rather
@@ -99,6 +105,7 @@ class Dialect:
     """
 
     __slots__ = (
+        "announced",
         "arguments_first",
         "capa",
         "codes",
@@ -107,9 +114,9 @@ class Dialect:
         "forgets_user",
         "gap",
         "local_time",
+        "parse",
         "refusals",
         "states",
-        "strict",
         "texts",
         "withheld",
     )
@@ -120,10 +127,11 @@ class Dialect:
         withheld: "frozenset[str]" = frozenset(),
         states: "Mapping[str, tuple[str, ...]] | None" = None,
         codes: bool = True,
-        strict: bool = False,
+        parse: "Callable[[bytes], Request | None]" = parse,
         extras: "tuple[str, ...]" = (),
         local_time: bool = False,
         capa: "tuple[str, ...]" = (),
+        announced: "tuple[str, ...]" = (),
         gap: str = "  ",
         refusals: "Mapping[str, Mapping[str, str]] | None" = None,
         forgets_user: bool = False,
@@ -134,10 +142,11 @@ class Dialect:
         self.withheld = withheld
         self.states = states or {}
         self.codes = codes
-        self.strict = strict
+        self.parse = parse
         self.extras = extras
         self.local_time = local_time
         self.capa = capa
+        self.announced = announced
         self.gap = gap
         self.refusals = refusals or {}
         self.forgets_user = forgets_user

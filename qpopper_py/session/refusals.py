@@ -26,12 +26,11 @@ def of_maildrop(dialect: "Dialect", why: MaildropError) -> Refused:
 
 def of_command(dialect: "Dialect", rows: "Rows", state: str, request: "Request") -> Refused:
     """What is said of a verb that has no row in this state; ``rows``: those that are served."""
+    served = rows.get(request.verb, ())
+    fits = any(row.takes(len(request.words)) for row in served)
+    if served and not fits and state != table.TRANSACTION and request.verb in dialect.arguments_first:
+        return Refused(dialect.say("too_many" if request.words else "too_few", verb=request.verb))
     known = dialect.refusals.get(state, {})
     if said := known.get(request.verb) or known.get("*"):
         return Refused(said)
-    served = rows.get(request.verb, ())
-    what = "wrong_state" if served else "unknown"
-    fits = any(row.takes(len(request.words)) for row in served)
-    if served and not fits and state != table.TRANSACTION and request.verb in dialect.arguments_first:
-        what = "too_many" if request.words else "too_few"
-    return Refused(dialect.say(what, verb=request.verb))
+    return Refused(dialect.say("wrong_state" if served else "unknown", verb=request.verb))

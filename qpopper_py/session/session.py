@@ -22,7 +22,7 @@ from qpopper_py.errors import (
     TimedOut,
 )
 from qpopper_py.protocol import reply
-from qpopper_py.protocol.request import Request, bare, parse, parse_strictly, safe
+from qpopper_py.protocol.request import Request, bare, safe
 from qpopper_py.session import refusals, table
 from qpopper_py.session.maildrop import Maildrop
 from qpopper_py.session.update import Update
@@ -263,7 +263,7 @@ class Session:
             self.closing.how = "refused"
             self._last_words(reply.status(False, self.dialect.say("shutdown", text=text), "SYS/TEMP"))
             return
-        request = parse_strictly(line) if self.dialect.strict else parse(line)
+        request = self.dialect.parse(line)
         if request is not None:  # popper ignores a blank line
             row, request = table.find(self.rows, request, self.state)
             if len(line) + 2 > self.settings.limits_line and not (row and row.long):

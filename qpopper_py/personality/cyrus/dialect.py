@@ -4,6 +4,7 @@ States are those of ``qpopper_py.session.table``: a second USER, and PASS withou
 """
 
 from qpopper_py import __version__
+from qpopper_py.personality.cyrus.lines import SYNTAX, parse
 from qpopper_py.personality.ucb import TEXTS as COMMON
 from qpopper_py.protocol.dialect import Dialect
 
@@ -21,6 +22,9 @@ TEXTS = {
     "dele": "message deleted",
     "rset": "",
     "uidl": "unique-id listing follows",
+    "uidl_number": "Not a number",
+    "uidl_range": "No such message",
+    "uidl_deleted": "No such message",
     "capa": "List of capabilities follows",
     "unknown": "Unrecognized command",
     "wrong_state": "Unrecognized command",
@@ -32,10 +36,11 @@ TEXTS = {
     "already_deleted": "No such message",
     "bad_lines": "Invalid number of lines",
     "refused": "Invalid login",
+    "refused_sasl": "authenticating: authentication failure",
     "mechanisms": "List of supported mechanisms follows",
     "no_mechanism": "[AUTH] authenticating: no mechanism available",
     "cancelled": "[AUTH] Client canceled authentication",
-    "bad_response": "[AUTH] authenticating: bad protocol",
+    "bad_response": "[AUTH] authenticating: bad protocol / cancel",
     "busy": "Unable to lock maildrop: Mailbox is locked by POP server",
     "unusable": "Unable to open maildrop: Mailbox has an invalid format",
     "trouble": "Unable to open maildrop: System I/O error",
@@ -50,14 +55,19 @@ CAPA = (
     "SASL", "STLS", "EXPIRE", "LOGIN-DELAY", "TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "USER",
     "UTF8", "LANG", "IMPLEMENTATION",
 )  # fmt: skip
+SPOILT = {SYNTAX: "Syntax error"}
 DIALECT = Dialect(
     TEXTS,
     withheld=frozenset(("utf8", "lang", "last", "xtnd", "xtnd xmit", "xtnd xlst", "xtnd xlist")),
-    states={"user": ("authorization",)},
+    parse=parse,
+    states={"user": ("authorization",), "apop": ("authorization",)},
     refusals={
-        "authorization": {"pass": "[AUTH] Must give USER command"},
-        "user given": {"user": "[AUTH] Must give PASS command"},
+        "authorization": {"pass": "[AUTH] Must give USER command", **SPOILT},
+        "user given": {**dict.fromkeys(("user", "apop"), "[AUTH] Must give PASS command"), **SPOILT},
+        "transaction": SPOILT,
     },
+    arguments_first=frozenset(("apop", "pass", "user")),
     capa=CAPA,
+    announced=("LOGIN-DELAY 0",),
     gap=" ",
 )
