@@ -61,7 +61,7 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LD_LIBRARY_PATH": libraries(usr.parent)},
+                env=environment(LD_LIBRARY_PATH=libraries(usr.parent)),
                 cwd="/",
             )
 
