@@ -45,9 +45,7 @@ class Running:
 
     def __init__(self, folder: Path, name: str, files: dict[str, str], line: list[str], prepare: str = "") -> None:
         have_mount_namespaces()
-        usr = programs() / name / "usr"
-        if not usr.exists():
-            pytest.skip(f"{usr} is not there: what tests/compare/fetch has unpacked is of an older one")
+        usr = of(name) / "usr"
         self.folder = folder
         for file, text in {**ETC, **files}.items():
             path = folder / "etc" / file
@@ -88,6 +86,14 @@ class Running:
 
         wait_until(ready, f"a connection to {where}")
         return made[0]
+
+
+def of(name: str) -> Path:
+    """The folder that has what was unpacked of a server."""
+    folder = programs() / name
+    if not folder.exists():
+        pytest.skip(f"{folder} is not there: what tests/compare/fetch has unpacked is of an older one")
+    return folder
 
 
 def port() -> int:
