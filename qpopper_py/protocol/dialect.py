@@ -83,7 +83,7 @@ TEXTS = {
     "needs_tls": "verb",
     "needs_stronger": "verb",
     "xmit_too_large": "limit",
-    "login_delay": "",
+    "login_delay": "minutes s",
 }
 
 

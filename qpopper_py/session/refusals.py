@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from qpopper_py.protocol.dialect import Dialect
     from qpopper_py.protocol.request import Request
     from qpopper_py.session.table import Rows
+    from qpopper_py.settings import Settings
 
 MAILDROP = (
     (MaildropBusy, "busy"),
@@ -18,10 +19,11 @@ MAILDROP = (
 )
 
 
-def of_maildrop(dialect: "Dialect", why: MaildropError) -> Refused:
+def of_maildrop(dialect: "Dialect", why: MaildropError, settings: "Settings") -> Refused:
     """What the client hears of trouble with the maildrop; the log hears more."""
     what = next(text for kind, text in MAILDROP if isinstance(why, kind))
-    return Refused(dialect.say(what), why.code)
+    minutes = -(-settings.login_delay // 60)
+    return Refused(dialect.say(what, minutes=minutes, s="" if minutes == 1 else "s"), why.code)
 
 
 def of_command(dialect: "Dialect", rows: "Rows", state: str, request: "Request") -> Refused:

@@ -204,7 +204,7 @@ class Session:
             self.farewell = None
             self.report(why)
             try:
-                self._err(refusals.of_maildrop(self.dialect, why))
+                self._err(refusals.of_maildrop(self.dialect, why, self.settings))
             except ConnectionOver:
                 pass
             return False
@@ -302,7 +302,7 @@ class Session:
             if isinstance(why, MaildropChanged):
                 self.closing.how = "error"
                 self.hang_up()
-            self._err(refusals.of_maildrop(self.dialect, why))
+            self._err(refusals.of_maildrop(self.dialect, why, self.settings))
         else:
             self._move(row.on_success)
             if said is not reply.SILENCE:

@@ -78,8 +78,8 @@ MANNERS = [
 # The first line that differs; LOGIN stands for a user's name and password.
 CYRUS = [
     Manner(
-        "a second list before login is that of after",
-        "RFC 2449 section 6: what CAPA says of USER is said in both states",
+        "CAPA after the login",
+        "RFC 2449 sections 6.2 and 6.3: what CAPA says of SASL and of USER is the same in both states",
         b"LOGIN\r\nCAPA\r\nQUIT\r\n",
         b"IMPLEMENTATION",
         b"USER",
@@ -89,7 +89,7 @@ CYRUS = [
         "its quota, conversations and replicas would not hear of it; converted mail is",
         b"LOGIN\r\nDELE 1\r\nQUIT\r\n",
         b"+OK message deleted",
-        b"-ERR [SYS/PERM] Mail cannot be deleted now: the mail drop is read-only.",
+        b"-ERR [SYS/PERM] This connection is configured for read-only access",
     ),
     Manner(
         "a name that can be nobody's",

@@ -140,10 +140,10 @@ SERVICES {{
 class Cyrus(Running):
     """Its master with pop3d and lmtpd; USER has a secret in sasldb and, with the first mail, a mailbox.
 
-    ``pop3``: what master starts for POP3.
+    ``pop3``: what master starts for POP3; ``more``: lines of imapd.conf, in the place of those of the same options.
     """
 
-    def __init__(self, folder: Path, pop3: str = "pop3d -U 30") -> None:
+    def __init__(self, folder: Path, pop3: str = "pop3d -U 30", more: str = "") -> None:
         saslpasswd2 = require_program("saslpasswd2")
         for name in ("config", "spool", "run"):
             (folder / name).mkdir()
@@ -154,7 +154,9 @@ class Cyrus(Running):
         sasldb.chmod(0o600)
         os.chown(sasldb, OWNER, MAIL)
         self.conf = folder / "etc/imapd.conf"
-        files = {"imapd.conf": IMAPD_CONF.format(folder), "cyrus.conf": CYRUS_CONF.format(folder, pop3)}
+        names = {row.partition(":")[0] for row in more.splitlines()}
+        rows = [row for row in IMAPD_CONF.format(folder).splitlines() if row.partition(":")[0] not in names]
+        files = {"imapd.conf": "\n".join([*rows, more, ""]), "cyrus.conf": CYRUS_CONF.format(folder, pop3)}
         line = ["/usr/lib/cyrus/bin/master", "-p", f"{folder}/run/pid", "-C", str(self.conf)]
         super().__init__(folder, "cyrus", files, [*line, "-M", f"{folder}/etc/cyrus.conf"])
 

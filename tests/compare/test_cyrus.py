@@ -86,7 +86,8 @@ EARLY = st.lists(
 )
 LATE = st.lists(st.one_of(COMMANDS, COMMANDS, COMMANDS, STRANGE, st.just(LOGIN[:-2])).filter(alike), max_size=20)
 MASKS = (
-    (rb"(?m)^(\+OK mail\.example\.org Cyrus POP3) \S+ (server ready) <[^>]*>\r$", rb"\1 \2\r"),
+    (rb"(?m)^(\+OK .*\bCyrus POP3) \S+ (server ready)", rb"\1 \2"),
+    (rb"(?m)^(\+OK .*\bserver ready) <[^>]*>\r$", rb"\1\r"),
     (rb"(?m)^(\+OK Mailbox locked and ready SESSIONID)=<[^>]*>\r$", rb"\1\r"),
     (rb"(?m)^(IMPLEMENTATION) .*\r$", rb"\1\r"),
 )
@@ -102,13 +103,13 @@ def lines_of(script: list[bytes]) -> bytes:
 
 
 class Pair:
-    """The real one, and ours, whose state lasts."""
+    """The real one, and ours, whose state lasts; ``more``: of imapd.conf."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: str = "") -> None:
         self.folder = folder
         (folder / "cyrus").mkdir()
         (folder / "state").mkdir()
-        self.cyrus = Cyrus(folder / "cyrus")
+        self.cyrus = Cyrus(folder / "cyrus", more=more)
 
     def put(self, messages: list[bytes]) -> None:
         """The user's mailbox has these, and no other."""
