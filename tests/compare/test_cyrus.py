@@ -11,6 +11,7 @@ import base64
 import re
 import socket
 import subprocess
+from contextlib import contextmanager
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -122,19 +123,23 @@ class Pair:
     def theirs(self, script: bytes) -> bytes:
         return masked(self.cyrus.answers(script))
 
-    def ours(self, script: bytes, *more: str) -> bytes:
-        """As inetd starts it."""
+    @contextmanager
+    def started(self, *more: str) -> Iterator[socket.socket]:
+        """Ours, as inetd starts it: the client's end of its connection."""
         line = self.cyrus.ours(self.folder / "state", *SETTINGS, *more)
         near, far = socket.socketpair()
         near.settimeout(PATIENCE)
+        with far:
+            server = subprocess.Popen(
+                line, stdin=far, stdout=far, stderr=subprocess.DEVNULL, env=environment(), cwd="/"
+            )
         with near:
-            with far:
-                server = subprocess.Popen(
-                    line, stdin=far, stdout=far, stderr=subprocess.DEVNULL, env=environment(), cwd="/"
-                )
-            said = everything(near, script)
+            yield near
         server.wait(PATIENCE)
-        return masked(said)
+
+    def ours(self, script: bytes, *more: str) -> bytes:
+        with self.started(*more) as near:
+            return masked(everything(near, script))
 
 
 @pytest.fixture(scope="module")

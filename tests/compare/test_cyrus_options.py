@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import os
+import re
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.certificates import Authority
 from tests.harness import open_folder, servant
 
 from .opponents import USER
-from .servers import SECRET
-from .test_cyrus import LOGIN, Pair
+from .servers import MAIL, OWNER, SECRET
+from .test_cyrus import LOGIN, Pair, masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+    from socket import socket
 
 pytestmark = [pytest.mark.root, pytest.mark.client("saslpasswd2")]
 PASS = b"PASS " + SECRET.encode() + b"\r\n"
 ALL = b"CAPA\r\n" + LOGIN + b"STAT\r\nLIST\r\nUIDL\r\nUIDL 2\r\nRETR 1\r\nQUIT\r\n"
+
+
+TLS = "{certificate}"
+
+
+def certificate(folder: Path) -> str:
+    """What stands in the place of TLS among options: those of a certificate of the server's."""
+    made = Authority(folder).sign("server")
+    for path in (made.certificate, made.key):
+        os.chown(path, OWNER, MAIL)
+    return f"tls_server_cert: {made.certificate}\ntls_server_key: {made.key}"
 
 
 @pytest.fixture
@@ -25,7 +42,8 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     if servant() is None:
         pytest.skip("other users cannot read this Python, and root's server refuses to start from it")
     with open_folder() as folder:
-        made = Pair(folder, request.param)
+        more = request.param
+        made = Pair(folder, more.replace(TLS, certificate(folder)) if TLS in more else more)
         try:
             made.cyrus.deliver([b"Subject: %d\r\n\r\ntext\r\n" % number for number in range(3)])
             yield made
@@ -98,3 +116,41 @@ def test_the_file_that_shuts_the_server_is_told_alike_but_without_a_greeting_bef
     (folder / "shutdown").write_text("[closed] until ten\nand more\n")
     told = b"-ERR [SYS/TEMP] closed] until ten\r\n"
     assert pair.theirs(LOGIN).partition(b"\n")[2] == pair.ours(LOGIN) == told
+
+
+def said_with_tls(connection: socket, before: list[bytes], after: list[bytes]) -> bytes:
+    """The answers to what is said before the handshake, and after it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    said = b""
+
+    def ask(lines: list[bytes]) -> None:
+        nonlocal said
+        file = connection.makefile("rb")
+        said += b"" if said else file.readline()
+        for line in lines:
+            connection.sendall(line + b"\r\n")
+            said += (answer := file.readline())
+            while line in (b"CAPA", b"UIDL") and answer not in (b".\r\n", b""):
+                said += (answer := file.readline())
+
+    with connection:
+        ask(before)
+        with context.wrap_socket(connection) as connection:
+            ask(after)
+    return re.sub(rb"(?m) \r$", b"\r", masked(said))  # where there is no stamp
+
+
+@pytest.mark.client("openssl")
+@pytest.mark.parametrize(
+    "pair",
+    [f"allowplaintext: no\n{TLS}", f"tls_required: yes\n{TLS}", f"allowplaintext: no\ntls_required: yes\n{TLS}"],
+    indirect=True,
+)
+def test_stls_and_what_it_allows_are_the_same(pair: Pair) -> None:
+    before = [b"CAPA", b"USER " + USER.encode(), b"STLS"]
+    after = [b"CAPA", b"STLS", b"PASS x", *LOGIN.split(b"\r\n")[:2], b"STLS", b"UIDL", b"QUIT"]
+    theirs = said_with_tls(pair.cyrus.connect(pair.cyrus.folder / "run/pop3"), before, after)
+    assert b"Begin TLS negotiation now" in theirs
+    with pair.started() as near:
+        assert said_with_tls(near, before, after) == theirs
