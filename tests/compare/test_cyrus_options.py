@@ -154,3 +154,21 @@ def test_stls_and_what_it_allows_are_the_same(pair: Pair) -> None:
     assert b"Begin TLS negotiation now" in theirs
     with pair.started() as near:
         assert said_with_tls(near, before, after) == theirs
+
+
+@pytest.mark.parametrize("pair", ["failedloginpause: 0"], indirect=True)
+def test_telemetry_files_are_called_alike_and_have_the_same_form(pair: Pair) -> None:
+    """imap/telemetry.c: SERVICE-PID.  Ours has no secrets, and its words begin with the login's answer."""
+    folder = pair.cyrus.folder / "config/log" / USER
+    folder.mkdir(parents=True)
+    for path in (folder.parent, folder):
+        os.chown(path, OWNER, MAIL)
+    forms = []
+    for speak in (pair.theirs, pair.ours):
+        speak(LOGIN + b"QUIT\r\n")
+        (path,) = folder.iterdir()
+        first, empty, text = path.read_text().split("\n", 2)
+        forms.append((path.name.partition("-")[0], re.sub(r"\d+", "0", first), empty, re.sub(r"\d+", "0", text)[:6]))
+        path.unlink()
+    assert forms[0] == forms[1]
+    assert forms[1][0] == "pop3"

@@ -149,6 +149,7 @@ WORKS = [
     ("allowstarttls: no", "tls.mode", "no"),
     ("chatty: yes", "debug", True),
     ("configdirectory: /var/lib/cyrus/", "telemetry.folder", "/var/lib/cyrus/log"),
+    ("configdirectory: /var/lib/cyrus/", "telemetry.prefix", "pop3-"),
     ("failedloginpause: 5", "auth.refusal_delay", 5),
     ("failedloginpause: 5s", "auth.refusal_delay", 5),
     ("maxlogins_per_host: 7", "limits.sessions_address", 7),
