@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.certificates import Authority
-from tests.harness import open_folder, servant
+from tests.harness import digest, open_folder, servant
 
 from .opponents import USER
 from .servers import MAIL, OWNER, SECRET
@@ -172,3 +172,23 @@ def test_telemetry_files_are_called_alike_and_have_the_same_form(pair: Pair) -> 
         path.unlink()
     assert forms[0] == forms[1]
     assert forms[1][0] == "pop3"
+
+
+def by_digest(connection: socket) -> list[bytes]:
+    """The answers to APOP with the right digest of the greeting's stamp, and to what follows."""
+    with connection, connection.makefile("rb") as file:
+        stamp = file.readline().decode().split()[-1]
+        assert re.fullmatch(r"<[^<>@]+@mail\.example\.org>", stamp)
+        said = []
+        for line in (f"APOP {USER} {digest(stamp, SECRET)}", "STAT", "QUIT"):
+            connection.sendall(line.encode() + b"\r\n")
+            said.append(masked(file.readline()))
+    return said
+
+
+@pytest.mark.parametrize("pair", ["allowapop: yes", "allowplaintext: no", "sasl_mech_list: CRAM-MD5"], indirect=True)
+def test_a_digest_of_the_stamp_lets_in_as_there(pair: Pair) -> None:
+    theirs = by_digest(pair.cyrus.connect(pair.cyrus.folder / "run/pop3"))
+    assert theirs[0].startswith(b"+OK")
+    with pair.started() as near:
+        assert by_digest(near) == theirs
