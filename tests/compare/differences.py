@@ -134,6 +134,13 @@ CYRUS = [
         b"+OK",
     ),
     Manner(
+        "a name before AUTH",
+        "it is kept there if AUTH fails; here AUTH takes it back, for that names somebody itself",
+        b"USER opponent\r\nAUTH NOSUCH\r\nUSER opponent\r\nQUIT\r\n",
+        b"-ERR [AUTH] Must give PASS command",
+        b"+OK Name is a valid mailbox",
+    ),
+    Manner(
         "STLS with an argument where there is no TLS",
         "it looks for its certificate first",
         b"STLS x\r\nQUIT\r\n",
