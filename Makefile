@@ -61,7 +61,7 @@ quick-test: $(VENV)/test-tools $(VENV)/installed
 	QPOPPER_TEST_INSTALLED=1 $(VENV)/bin/pytest -n $(JOBS) --dist loadfile -m 'not root and not client and not slow' $(TESTS)
 
 .PHONY: compare
-compare: $(VENV)/installed $(VENV)/test-tools ## random mailboxes and scripts before the real popa3d and GNU mailutils (as root, on Debian)
+compare: $(VENV)/installed $(VENV)/test-tools ## random mailboxes and scripts before the real popa3d, GNU mailutils and Cyrus (as root, on Debian)
 	tests/compare/fetch $(abspath $(VENV))/opponents
 	QPOPPER_TEST_INSTALLED=1 QPOPPER_TEST_OPPONENTS=$(abspath $(VENV))/opponents QPOPPER_COMPARE_EXAMPLES=$(EXAMPLES) \
 		$(VENV)/bin/pytest tests/compare

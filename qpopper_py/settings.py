@@ -249,6 +249,7 @@ class Settings:
     telemetry_name = Choice(
         "telemetry.name", "pid", ["pid", "session"], "what such a file is called: process id, or id of the session"
     )
+    telemetry_prefix = Text("telemetry.prefix", "", "what stands before the process id in such a name")
     shutdown_files = Names(
         "shutdown_files", (), "paths; while one is there its first line is all that clients hear, as -ERR [SYS/TEMP]"
     )

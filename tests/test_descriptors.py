@@ -116,7 +116,7 @@ def test_a_session_is_served_on_descriptor_0(options):
         "qpopper_py.session.session:Session.greeted",
         "qpopper_py.session.wire:Wire.line",
         "qpopper_py.session.wire:Wire.flush",
-        "qpopper_py.session.session:parse",
+        "qpopper_py.protocol.request:plain",
         "qpopper_py.session.authorization:user",
         "qpopper_py.serve.roles:state_folder",
         "qpopper_py.store.opening:open_store",

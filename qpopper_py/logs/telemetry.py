@@ -1,4 +1,4 @@
-"""Cyrus' telemetry: FOLDER/USER/PID has what a user and the server say, from the login on, where FOLDER/USER exists.
+"""Cyrus' telemetry: FOLDER/USER/PREFIXPID has what a user and the server say from the login on, where FOLDER/USER is.
 
 The file begins ``---------- USER DATE`` and an empty line.  Then ``<SECONDS<`` stands before what the client sent, and
 ``>SECONDS>`` before what the server sent, each run once, on the line that it heads; message bodies are in it whole.
@@ -22,12 +22,18 @@ FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK |
 
 
 class Telemetry(Tap):
-    """``named``: pid or session; ``report`` takes a warning for the log."""
+    """``named``: pid or session; ``prefix``: before the pid; ``report`` takes a warning for the log."""
 
     def __init__(
-        self, folder: str, named: str, report: "Callable[[str], None]", clock: "Callable[[], float]" = time.time
+        self,
+        folder: str,
+        named: str,
+        report: "Callable[[str], None]",
+        prefix: str = "",
+        clock: "Callable[[], float]" = time.time,
     ) -> None:
         self.folder = folder
+        self.prefix = prefix.replace("/", "_")
         self.named = named
         self.report = report
         self.clock = clock
@@ -39,7 +45,7 @@ class Telemetry(Tap):
         folder = f"{self.folder}/{user}"
         if not user or "/" in user or user.startswith(".") or not os.path.isdir(folder):
             return
-        path = f"{folder}/{os.getpid() if self.named == 'pid' else facts.session}"
+        path = f"{folder}/{f'{self.prefix}{os.getpid()}' if self.named == 'pid' else facts.session}"
         try:
             fd = os.open(path, FLAGS, 0o600)
         except OSError as why:

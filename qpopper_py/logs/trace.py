@@ -55,7 +55,7 @@ def open_taps(settings: "Settings", report: "Callable[[str], None]", program: st
     if settings.telemetry_folder:
         from qpopper_py.logs.telemetry import Telemetry
 
-        taps.append(Telemetry(settings.telemetry_folder, settings.telemetry_name, report))
+        taps.append(Telemetry(settings.telemetry_folder, settings.telemetry_name, report, settings.telemetry_prefix))
     if not settings.trace_file and not settings.debug:
         return taps
     scope = Scope(settings.trace_users, networks(settings.trace_addresses))

@@ -7,6 +7,7 @@ Where one listens, and whether in the background, is weaker than pop3d.toml.
 from qpopper_py.personality.options import POSIX, Option, no_operands
 from qpopper_py.personality.ucb import TEXTS
 from qpopper_py.protocol.dialect import Dialect
+from qpopper_py.protocol.request import parse_strictly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ DIALECT = Dialect(
     {
         **WORDLESS,
         "refused": "Authentication failed (bad password?)",
+        "refused_sasl": "Authentication failed (bad password?)",
         "stat": TEXTS["stat"],
         "list_one": TEXTS["list_one"],
         "uidl_one": TEXTS["uidl_one"],
@@ -69,7 +71,7 @@ DIALECT = Dialect(
     ),
     states={"user": ("authorization",)},  # once
     codes=False,
-    strict=True,
+    parse=parse_strictly,
 )
 
 

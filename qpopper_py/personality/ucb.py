@@ -53,6 +53,7 @@ TEXTS = {
     "read_only": "Mail cannot be deleted now: the mail drop is read-only.",
     "bad_lines": "The number of lines must be a decimal number.",
     "refused": 'Password supplied for "{user}" is incorrect.',
+    "refused_sasl": 'Password supplied for "{user}" is incorrect.',
     "no_login_now": "Login is not possible now; try again in a few minutes.",
     "mechanisms": "Authentication mechanisms follow",
     "no_mechanism": "No such authentication mechanism here.",

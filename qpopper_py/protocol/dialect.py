@@ -6,7 +6,9 @@ Data (numbers, sizes, unique-ids, message octets) is right by the RFC in every d
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from qpopper_py.protocol.request import Request
 
 # Every text that a session can say, with the fields it may hold.
 TEXTS = {
@@ -56,6 +58,7 @@ TEXTS = {
     "read_only": "",
     "bad_lines": "",
     "refused": "user",
+    "refused_sasl": "user",
     "no_login_now": "",
     "mechanisms": "",
     "no_mechanism": "",
@@ -78,7 +81,7 @@ TEXTS = {
     "needs_tls": "verb",
     "needs_stronger": "verb",
     "xmit_too_large": "limit",
-    "login_delay": "",
+    "login_delay": "minutes s",
 }
 
 
@@ -87,19 +90,21 @@ class Dialect:
 
     ``texts``: a template (str.format) for each name of TEXTS.  ``withheld``: verbs that the original had not, refused
     unless ``commands = all``.  ``states``: verbs that it took in some of their states only (those of
-    :mod:`~qpopper_py.session.table`).  ``codes``: whether it had the response codes of RFC 2449.  ``strict``: whether
-    it split lines as RFC 1939 has it, at single blanks (:func:`~qpopper_py.protocol.request.parse_strictly`).
+    :mod:`~qpopper_py.session.table`).  ``codes``: whether it had the response codes of RFC 2449.  ``parse``: how it
+    took lines apart, if not as popper does (:func:`~qpopper_py.protocol.request.parse`); None of it: nothing to answer.
     ``extras``: which of the commands that no RFC has and no other program it served, by their names in that table.
     ``local_time``: CAPA tells the time here (X-LOCALTIME).  ``gap``: what stands between the greeting and its stamp.
-    ``capa``: first words of CAPA's lines, in its order; others follow.  ``refusals``: by state, what it answered to a
+    ``capa``: first words of CAPA's lines, in its order; others follow.  ``announced``: lines of CAPA that it had, where
+    nothing here says otherwise by a line that begins alike.  ``refusals``: by state, what it answered to a
     verb that it did not take there, in the place of ``wrong_state`` and ``unknown``; ``*`` stands for the others.
     ``forgets_user``: such a verb between USER and PASS takes USER back.  ``dele_again``: DELE of a message that is
     marked already is granted.  ``arguments_first``: verbs of which, before login, too few or too many are told rather
-    than the state.  ``needs_tls``: CAPA's line in the place of USER until there is TLS,
-    where USER is refused without.
+    than the state.  ``needs_tls``: CAPA's line in the place of USER until there is TLS, where USER is refused
+    without.
     """
 
     __slots__ = (
+        "announced",
         "arguments_first",
         "capa",
         "codes",
@@ -109,9 +114,9 @@ class Dialect:
         "gap",
         "local_time",
         "needs_tls",
+        "parse",
         "refusals",
         "states",
-        "strict",
         "texts",
         "withheld",
     )
@@ -122,10 +127,11 @@ class Dialect:
         withheld: "frozenset[str]" = frozenset(),
         states: "Mapping[str, tuple[str, ...]] | None" = None,
         codes: bool = True,
-        strict: bool = False,
+        parse: "Callable[[bytes], Request | None] | None" = None,
         extras: "tuple[str, ...]" = (),
         local_time: bool = False,
         capa: "tuple[str, ...]" = (),
+        announced: "tuple[str, ...]" = (),
         gap: str = "  ",
         refusals: "Mapping[str, Mapping[str, str]] | None" = None,
         forgets_user: bool = False,
@@ -137,10 +143,11 @@ class Dialect:
         self.withheld = withheld
         self.states = states or {}
         self.codes = codes
-        self.strict = strict
+        self.parse = parse
         self.extras = extras
         self.local_time = local_time
         self.capa = capa
+        self.announced = announced
         self.gap = gap
         self.refusals = refusals or {}
         self.forgets_user = forgets_user

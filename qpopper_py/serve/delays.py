@@ -2,7 +2,8 @@
 
 That is the time of the empty file ``<state_dir>/login-delay/USER``: nothing to lock, and nothing that a crash could
 damage.  Whoever is root writes it (the keeper), else the one process that there is; never a mail process.  Where it
-cannot be had nobody is delayed, and the log says so once.
+cannot be had nobody is delayed, and the log says so once.  ``read_only`` is about mail: whoever may not delete may not
+come too often either.
 """
 
 import os
@@ -30,7 +31,6 @@ class Delays:
     ) -> None:
         self._delay = settings.login_delay
         self._folder = f"{settings.state_dir}/{FOLDER}" if settings.state_dir else ""
-        self._writes = not settings.read_only
         self._warn = warn
         self._clock = clock
         self._warned = False
@@ -54,7 +54,7 @@ class Delays:
 
     def ended(self, user: str) -> None:
         """A session of ``user`` ended just now."""
-        if self and self._writes:
+        if self:
             try:
                 mark(folder(self._place()), user, self._clock())
             except OSError as why:

@@ -112,7 +112,8 @@ def decide(session: "Session", mechanism: str, outcome: "Account | Challenge | D
         session.hang_up()
     if denied.temporary:
         raise Refused(session.dialect.say("no_login_now"), "SYS/TEMP")
-    said, logged = (session.dialect.say("refused", user=name) for name in (session.user, session.alias))
+    what = "refused" if mechanism == "PASS" else "refused_sasl"
+    said, logged = (session.dialect.say(what, user=name) for name in (session.user, session.alias))
     raise Refused(said, "AUTH", logged)
 
 

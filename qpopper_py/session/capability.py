@@ -23,6 +23,8 @@ def capa(session: "Session", words: "list[bytes]") -> Reply:
         lines.append("X-LOCALTIME " + time.strftime("%a, %d %b %Y %H:%M:%S %z"))
     if session.account or session.settings.server_info == "on":
         lines.append("IMPLEMENTATION " + session.dialect.say("implementation", version=__version__))
+    said_already = {line.partition(" ")[0] for line in lines}
+    lines += [line for line in session.dialect.announced if line.partition(" ")[0] not in said_already]
     if order := session.dialect.capa:
         lines.sort(key=lambda line: order.index(word) if (word := line.partition(" ")[0]) in order else len(order))
     return Reply(session.dialect.say("capa"), listing(lines))

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from qpopper_py.protocol.dialect import Dialect
     from qpopper_py.protocol.request import Request
     from qpopper_py.session.table import Rows
+    from qpopper_py.settings import Settings
 
 MAILDROP = (
     (MaildropBusy, "busy"),
@@ -18,20 +19,20 @@ MAILDROP = (
 )
 
 
-def of_maildrop(dialect: "Dialect", why: MaildropError) -> Refused:
+def of_maildrop(dialect: "Dialect", why: MaildropError, settings: "Settings") -> Refused:
     """What the client hears of trouble with the maildrop; the log hears more."""
     what = next(text for kind, text in MAILDROP if isinstance(why, kind))
-    return Refused(dialect.say(what), why.code)
+    minutes = -(-settings.login_delay // 60)
+    return Refused(dialect.say(what, minutes=minutes, s="" if minutes == 1 else "s"), why.code)
 
 
 def of_command(dialect: "Dialect", rows: "Rows", state: str, request: "Request") -> Refused:
     """What is said of a verb that has no row in this state; ``rows``: those that are served."""
+    served = rows.get(request.verb, ())
+    fits = any(row.takes(len(request.words)) for row in served)
+    if served and not fits and state != table.TRANSACTION and request.verb in dialect.arguments_first:
+        return Refused(dialect.say("too_many" if request.words else "too_few", verb=request.verb))
     known = dialect.refusals.get(state, {})
     if said := known.get(request.verb) or known.get("*"):
         return Refused(said)
-    served = rows.get(request.verb, ())
-    what = "wrong_state" if served else "unknown"
-    fits = any(row.takes(len(request.words)) for row in served)
-    if served and not fits and state != table.TRANSACTION and request.verb in dialect.arguments_first:
-        what = "too_many" if request.words else "too_few"
-    return Refused(dialect.say(what, verb=request.verb))
+    return Refused(dialect.say("wrong_state" if served else "unknown", verb=request.verb))

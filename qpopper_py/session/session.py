@@ -22,7 +22,7 @@ from qpopper_py.errors import (
     TimedOut,
 )
 from qpopper_py.protocol import reply
-from qpopper_py.protocol.request import Request, bare, parse, parse_strictly, safe
+from qpopper_py.protocol.request import Request, bare, parse, safe
 from qpopper_py.session import refusals, table
 from qpopper_py.session.maildrop import Maildrop
 from qpopper_py.session.update import Update
@@ -204,7 +204,7 @@ class Session:
             self.farewell = None
             self.report(why)
             try:
-                self._err(refusals.of_maildrop(self.dialect, why))
+                self._err(refusals.of_maildrop(self.dialect, why, self.settings))
             except ConnectionOver:
                 pass
             return False
@@ -263,7 +263,7 @@ class Session:
             self.closing.how = "refused"
             self._last_words(reply.status(False, self.dialect.say("shutdown", text=text), "SYS/TEMP"))
             return
-        request = parse_strictly(line) if self.dialect.strict else parse(line)
+        request = (self.dialect.parse or parse)(line)
         if request is not None:  # popper ignores a blank line
             row, request = table.find(self.rows, request, self.state)
             if len(line) + 2 > self.settings.limits_line and not (row and row.long):
@@ -302,7 +302,7 @@ class Session:
             if isinstance(why, MaildropChanged):
                 self.closing.how = "error"
                 self.hang_up()
-            self._err(refusals.of_maildrop(self.dialect, why))
+            self._err(refusals.of_maildrop(self.dialect, why, self.settings))
         else:
             self._move(row.on_success)
             if said is not reply.SILENCE:

@@ -111,17 +111,26 @@ class Stage:
                     assert piece, heard
                     heard += piece
                 path.write_bytes(changed)
-            connection.sendall(script)
-            connection.shutdown(socket.SHUT_WR)
-            said = b""
-            try:
-                while piece := connection.recv(65536):
-                    said += piece
-            except ConnectionResetError:
-                if environment != self.theirs:
-                    raise
+            said = everything(connection, script, patient=environment == self.theirs)
         server.wait(PATIENCE)
         return said, path.read_bytes()
+
+
+def everything(connection: socket.socket, script: bytes, patient: bool = False) -> bytes:
+    """All that is said on it to a client that says ``script`` and nothing more.
+
+    ``patient``: with a server that resets the connection at its end.
+    """
+    connection.sendall(script)
+    connection.shutdown(socket.SHUT_WR)
+    said = b""
+    try:
+        while piece := connection.recv(65536):
+            said += piece
+    except ConnectionResetError:
+        if not patient:
+            raise
+    return said
 
 
 class Dialogue:

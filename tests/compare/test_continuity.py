@@ -170,9 +170,9 @@ def stage(folder: Path) -> Iterator[Stage]:
     made.close()
 
 
-def subjects(reader: Client, front: Front) -> list[str]:
+def subjects(reader: Client, front: Front, word: str = WORD) -> list[str]:
     """What the client fetched, by the messages' names."""
-    fetched = reader.fetch(front, USER, WORD)  # type: ignore[arg-type]  # it asks for host and port
+    fetched = reader.fetch(front, USER, word)  # type: ignore[arg-type]  # it asks for host and port
     return [re.search(rb"(?m)^Subject: (.*?)\r?$", text)[1].decode() for text in fetched]  # type: ignore[index]
 
 

@@ -47,7 +47,7 @@ PLANTS = {
     "at the greeting": ("qpopper_py.protocol.reply", "greeting"),
     "behind the greeting": ("qpopper_py.session.session", "Session.greeted"),
     "at a line": ("qpopper_py.session.wire", "Wire.line"),
-    "in the parser": ("qpopper_py.session.session", "parse"),
+    "in the parser": ("qpopper_py.protocol.request", "plain"),
     "in the gate": ("qpopper_py.auth.gate", "Gate.begin"),
     "at the handing over": ("qpopper_py.serve.roles", "state_folder"),
     "in the keeper": ("qpopper_py.serve.roles", "DotlockKeeper.go_on"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.personality import check, commandline, cyrus
-from qpopper_py.personality.cyrus import cyrus_conf, directives
+from qpopper_py.personality.cyrus import cyrus_conf, directives, lines
 from qpopper_py.settings import BY_NAME, Settings
 
 PAGE = Path(__file__).resolve().parents[2] / "man/cyrus-pop3d.8"
@@ -149,6 +149,7 @@ WORKS = [
     ("allowstarttls: no", "tls.mode", "no"),
     ("chatty: yes", "debug", True),
     ("configdirectory: /var/lib/cyrus/", "telemetry.folder", "/var/lib/cyrus/log"),
+    ("configdirectory: /var/lib/cyrus/", "telemetry.prefix", "pop3-"),
     ("failedloginpause: 5", "auth.refusal_delay", 5),
     ("failedloginpause: 5s", "auth.refusal_delay", 5),
     ("maxlogins_per_host: 7", "limits.sessions_address", 7),
@@ -366,3 +367,42 @@ def test_no_text_does_anything_but_configure_or_be_refused(folder: Path, lines: 
     else:
         told = str(folder)
     assert str(folder) in told or "auth" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "verb", "words"),
+    [
+        (b"STAT", "stat", []),
+        (b"Stat x y", "stat", [b"x", b"y"]),
+        (b"", "", []),
+        (b" STAT", "", [b"STAT"]),
+        (b" ", lines.SYNTAX, []),
+        (b"STAT ", lines.SYNTAX, []),
+        (b"LIST\t", lines.SYNTAX, []),
+        (b"AUTH ", "auth", []),  # Outlook says it
+        (b"AUTH PLAIN  x", "auth", [b"PLAIN", b"x"]),
+        (b"USER  a b ", "user", [b"a b "]),
+        (b"LIST  1", "list", [b"1"]),
+        (b"LIST 1 ", "list", [b"1", b""]),
+        (b"LIST 1x", "list", [b"1", b"x"]),
+        (b"LIST x 1", "list", [b"x 1"]),
+        (b"TOP 1 2 3", "top", [b"1", b"2", b"3"]),
+        (b"TOP 1 -2", "top", [b"1", b"-2"]),
+        (b"XTND XLST Subject 1", "xtnd", [b"XLST", b"Subject", b"1"]),
+    ],
+)
+def test_a_line_is_taken_apart_as_cyrus_does(line: bytes, verb: str, words: list[bytes]) -> None:
+    request = lines.parse(line)
+    assert (request.verb, request.words) == (verb, words)
+
+
+def test_a_password_keeps_its_blanks() -> None:
+    assert lines.parse(b"PASS  a b ").rest == b" a b "
+    assert lines.parse(b"PASS ").verb == lines.SYNTAX
+
+
+@given(st.binary(max_size=30))
+def test_words_are_pieces_of_the_line(line: bytes) -> None:
+    request = lines.parse(line)
+    assert all(word in line for word in request.words)
+    assert request.rest in line

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import shutil
 import signal
@@ -301,7 +302,7 @@ def test_telemetry_has_the_dialogue_from_the_login_on(master: Master) -> None:
     while master.heard()[0] != AVAILABLE:
         pass
     (path,) = folder.iterdir()
-    assert path.name.isdigit()
+    assert re.fullmatch(r"pop3-\d+", path.name)
     head, empty, text = path.read_bytes().decode().split("\n", 2)
     assert head.startswith("---------- bovik ")
     assert empty == ""

@@ -66,7 +66,7 @@ class SaslDb(Source):
         path = self._settings.sasldb_file
         try:
             found = sniff.find(path)
-            if os.stat(found).st_mode & 0o022:
+            if not trusted(os.stat(found).st_mode):
                 raise CredentialStoreError(f"{found} can be written by others; run: chmod go-w {found}")
             pairs = sniff.read(found)[1]
         except FileNotFoundError:
@@ -81,6 +81,14 @@ class SaslDb(Source):
             if len(words) == 3 and words[2] == PROPERTY:
                 secrets[words[0], words[1]] = value
         return secrets
+
+
+def trusted(mode: int) -> bool:
+    """Whether nobody writes a database of that mode who does not read it: Debian's is 0660, its group sasl.
+
+    Its secrets are as they are, so whoever reads them can be anybody already.
+    """
+    return not mode & 0o002 and mode & 0o060 != 0o020
 
 
 def right(credential: Credential, secret: bytes) -> bool:

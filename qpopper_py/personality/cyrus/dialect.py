@@ -4,14 +4,15 @@ States are those of ``qpopper_py.session.table``: a second USER, and PASS withou
 """
 
 from qpopper_py import __version__
+from qpopper_py.personality.cyrus.lines import SYNTAX, parse
 from qpopper_py.personality.ucb import TEXTS as COMMON
 from qpopper_py.protocol.dialect import Dialect
 
 TEXTS = {
     **COMMON,
     "greeting": f"{{host}} Cyrus POP3 {__version__}-qpopper_py server ready",
-    "greeting_min": "{host} Cyrus POP3 server ready",
-    "greeting_off": "{host} server ready",
+    "greeting_min": "{host} server ready",
+    "greeting_off": "server ready",
     "signing_off": "",
     "user": "Name is a valid mailbox",
     "logged_in": "Mailbox locked and ready SESSIONID=<{session}>",
@@ -21,6 +22,9 @@ TEXTS = {
     "dele": "message deleted",
     "rset": "",
     "uidl": "unique-id listing follows",
+    "uidl_number": "Not a number",
+    "uidl_range": "No such message",
+    "uidl_deleted": "No such message",
     "capa": "List of capabilities follows",
     "unknown": "Unrecognized command",
     "wrong_state": "Unrecognized command",
@@ -30,16 +34,19 @@ TEXTS = {
     "no_message": "No such message",
     "is_deleted": "No such message",
     "already_deleted": "No such message",
+    "read_only": "This connection is configured for read-only access",
     "bad_lines": "Invalid number of lines",
     "refused": "Invalid login",
+    "refused_sasl": "authenticating: authentication failure",
     "mechanisms": "List of supported mechanisms follows",
     "no_mechanism": "[AUTH] authenticating: no mechanism available",
     "cancelled": "[AUTH] Client canceled authentication",
-    "bad_response": "[AUTH] authenticating: bad protocol",
+    "bad_response": "[AUTH] authenticating: bad protocol / cancel",
     "busy": "Unable to lock maildrop: Mailbox is locked by POP server",
     "unusable": "Unable to open maildrop: Mailbox has an invalid format",
     "trouble": "Unable to open maildrop: System I/O error",
     "changed": "Maildrop has been (re)moved",
+    "login_delay": "Logins must be at least {minutes} minute{s} apart",
     "timeout": "",
     "stls": "Begin TLS negotiation now",
     "under_tls": "Already successfully executed STLS",
@@ -50,14 +57,19 @@ CAPA = (
     "SASL", "STLS", "EXPIRE", "LOGIN-DELAY", "TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "USER",
     "UTF8", "LANG", "IMPLEMENTATION",
 )  # fmt: skip
+SPOILT = {SYNTAX: "Syntax error"}
 DIALECT = Dialect(
     TEXTS,
     withheld=frozenset(("utf8", "lang", "last", "xtnd", "xtnd xmit", "xtnd xlst", "xtnd xlist")),
-    states={"user": ("authorization",)},
+    parse=parse,
+    states={"user": ("authorization",), "apop": ("authorization",)},
     refusals={
-        "authorization": {"pass": "[AUTH] Must give USER command"},
-        "user given": {"user": "[AUTH] Must give PASS command"},
+        "authorization": {"pass": "[AUTH] Must give USER command", **SPOILT},
+        "user given": {**dict.fromkeys(("user", "apop"), "[AUTH] Must give PASS command"), **SPOILT},
+        "transaction": SPOILT,
     },
+    arguments_first=frozenset(("apop", "pass", "user")),
     capa=CAPA,
+    announced=("LOGIN-DELAY 0",),
     gap=" ",
 )

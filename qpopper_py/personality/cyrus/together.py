@@ -19,6 +19,7 @@ def layers(values: "Values", service: str, path: str, debugger: bool) -> "list[L
         folder = folder.rstrip("/")
         made.append((origin, {"shutdown_files": [f"{folder}/msg/shutdown", f"{folder}/msg/shutdown.{service}"]}))
         made.append((origin, {"accounts.mailboxes_db": f"{folder}/mailboxes.db"}))
+        made.append((origin, {"telemetry.prefix": f"{service}-"}))  # imap/telemetry.c, since 2.5
     if "mboxlist_db_path" in values:
         path_of, origin = values["mboxlist_db_path"]
         made.append((origin, {"accounts.mailboxes_db": path_of}))

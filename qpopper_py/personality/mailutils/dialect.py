@@ -29,6 +29,7 @@ TEXTS = {
     "already_deleted": "Message has been deleted",
     "bad_lines": ARGUMENTS,
     "refused": "Bad login",
+    "refused_sasl": "Bad login",
     "no_login_now": "Cannot authenticate",
     "busy": "Mailbox in use",
     "unusable": "File error",

@@ -1,0 +1,194 @@
+"""Options of imapd.conf in the real Cyrus and in ours, which reads the same file: what each changes is the same."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.certificates import Authority
+from tests.harness import digest, open_folder, servant
+
+from .opponents import USER
+from .servers import MAIL, OWNER, SECRET
+from .test_cyrus import LOGIN, Pair, masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from socket import socket
+
+pytestmark = [pytest.mark.root, pytest.mark.client("saslpasswd2")]
+PASS = b"PASS " + SECRET.encode() + b"\r\n"
+ALL = b"CAPA\r\n" + LOGIN + b"STAT\r\nLIST\r\nUIDL\r\nUIDL 2\r\nRETR 1\r\nQUIT\r\n"
+
+
+TLS = "{certificate}"
+
+
+def certificate(folder: Path) -> str:
+    """What stands in the place of TLS among options: those of a certificate of the server's."""
+    made = Authority(folder).sign("server")
+    for path in (made.certificate, made.key):
+        os.chown(path, OWNER, MAIL)
+    return f"tls_server_cert: {made.certificate}\ntls_server_key: {made.key}"
+
+
+@pytest.fixture
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    if servant() is None:
+        pytest.skip("other users cannot read this Python, and root's server refuses to start from it")
+    with open_folder() as folder:
+        more = request.param
+        made = Pair(folder, more.replace(TLS, certificate(folder)) if TLS in more else more)
+        try:
+            made.cyrus.deliver([b"Subject: %d\r\n\r\ntext\r\n" % number for number in range(3)])
+            yield made
+        finally:
+            made.cyrus.close()
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        "uidl_format: uidonly",
+        "uidl_format: dovecot",
+        "uidl_format: courier",
+        "serverinfo: min",
+        "serverinfo: off",
+        "popexpiretime: 30",
+        "popexpiretime: 0",
+        "popexpiretime: 36h",
+        "popminpoll: 2",
+        "pop3_popexpiretime: 3\nimap_popexpiretime: 4\npopexpiretime: 5",
+        "allowplaintext: no",
+        "popuseacl: yes",
+        "popuseimapflags: yes",
+        "altnamespace: yes",
+        "unixhierarchysep: yes",
+        "virtdomains: userid",
+        "hashimapspool: no",
+        "fulldirhash: yes",
+        "statuscache: yes",
+        "maxlogins_per_user: 5",
+        "disconnect_on_vanished_mailbox: yes",
+        "poptimeout: 15",
+        "sasl_mech_list: LOGIN",
+    ],
+    indirect=True,
+)
+def test_all_that_is_said_is_the_same(pair: Pair) -> None:
+    assert pair.ours(ALL) == pair.theirs(ALL)
+
+
+@pytest.mark.parametrize(
+    ("pair", "script"),
+    [
+        ("username_tolower: no", b"USER " + USER.upper().encode() + b"\r\n" + PASS + b"QUIT\r\n"),
+        ("username_tolower: yes", b"USER " + USER.upper().encode() + b"\r\n" + PASS + b"QUIT\r\n"),
+        ("popsubfolders: no", b"USER " + USER.encode() + b"+folder\r\n" + PASS + b"QUIT\r\n"),
+        ("readonly: yes", LOGIN + b"DELE 1\r\nSTAT\r\nQUIT\r\n"),
+    ],
+    indirect=["pair"],
+)
+def test_what_one_script_shows_is_the_same(pair: Pair, script: bytes) -> None:
+    assert pair.ours(script) == pair.theirs(script)
+
+
+@pytest.mark.parametrize("pair", ["popminpoll: 1", "popminpoll: 5\npoppollpadding: 1"], indirect=True)
+def test_who_comes_too_early_hears_the_same(pair: Pair) -> None:
+    """There another name may follow; here that ends the connection, as does all that keeps a maildrop shut."""
+    first = LOGIN + b"QUIT\r\n"
+    assert pair.ours(first) == pair.theirs(first)
+    refused = pair.ours(LOGIN)
+    assert b"-ERR [LOGIN-DELAY] Logins must be at least " in refused
+    assert refused == pair.theirs(LOGIN)
+
+
+@pytest.mark.parametrize("pair", ["failedloginpause: 0"], indirect=True)
+def test_the_file_that_shuts_the_server_is_told_alike_but_without_a_greeting_before(pair: Pair) -> None:
+    """It greets, and tells whoever says something; whom nobody serves is not greeted here."""
+    folder = pair.cyrus.folder / "config/msg"
+    folder.mkdir()
+    (folder / "shutdown").write_text("[closed] until ten\nand more\n")
+    told = b"-ERR [SYS/TEMP] closed] until ten\r\n"
+    assert pair.theirs(LOGIN).partition(b"\n")[2] == pair.ours(LOGIN) == told
+
+
+def said_with_tls(connection: socket, before: list[bytes], after: list[bytes]) -> bytes:
+    """The answers to what is said before the handshake, and after it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    said = b""
+
+    def ask(lines: list[bytes]) -> None:
+        nonlocal said
+        file = connection.makefile("rb")
+        said += b"" if said else file.readline()
+        for line in lines:
+            connection.sendall(line + b"\r\n")
+            said += (answer := file.readline())
+            while line in (b"CAPA", b"UIDL") and answer not in (b".\r\n", b""):
+                said += (answer := file.readline())
+
+    with connection:
+        ask(before)
+        with context.wrap_socket(connection) as connection:
+            ask(after)
+    return re.sub(rb"(?m) \r$", b"\r", masked(said))  # where there is no stamp
+
+
+@pytest.mark.client("openssl")
+@pytest.mark.parametrize(
+    "pair",
+    [f"allowplaintext: no\n{TLS}", f"tls_required: yes\n{TLS}", f"allowplaintext: no\ntls_required: yes\n{TLS}"],
+    indirect=True,
+)
+def test_stls_and_what_it_allows_are_the_same(pair: Pair) -> None:
+    before = [b"CAPA", b"USER " + USER.encode(), b"STLS"]
+    after = [b"CAPA", b"STLS", b"PASS x", *LOGIN.split(b"\r\n")[:2], b"STLS", b"UIDL", b"QUIT"]
+    theirs = said_with_tls(pair.cyrus.connect(pair.cyrus.folder / "run/pop3"), before, after)
+    assert b"Begin TLS negotiation now" in theirs
+    with pair.started() as near:
+        assert said_with_tls(near, before, after) == theirs
+
+
+@pytest.mark.parametrize("pair", ["failedloginpause: 0"], indirect=True)
+def test_telemetry_files_are_called_alike_and_have_the_same_form(pair: Pair) -> None:
+    """imap/telemetry.c: SERVICE-PID.  Ours has no secrets, and its words begin with the login's answer."""
+    folder = pair.cyrus.folder / "config/log" / USER
+    folder.mkdir(parents=True)
+    for path in (folder.parent, folder):
+        os.chown(path, OWNER, MAIL)
+    forms = []
+    for speak in (pair.theirs, pair.ours):
+        speak(LOGIN + b"QUIT\r\n")
+        (path,) = folder.iterdir()
+        first, empty, text = path.read_text().split("\n", 2)
+        forms.append((path.name.partition("-")[0], re.sub(r"\d+", "0", first), empty, re.sub(r"\d+", "0", text)[:6]))
+        path.unlink()
+    assert forms[0] == forms[1]
+    assert forms[1][0] == "pop3"
+
+
+def by_digest(connection: socket) -> list[bytes]:
+    """The answers to APOP with the right digest of the greeting's stamp, and to what follows."""
+    with connection, connection.makefile("rb") as file:
+        stamp = file.readline().decode().split()[-1]
+        assert re.fullmatch(r"<[^<>@]+@mail\.example\.org>", stamp)
+        said = []
+        for line in (f"APOP {USER} {digest(stamp, SECRET)}", "STAT", "QUIT"):
+            connection.sendall(line.encode() + b"\r\n")
+            said.append(masked(file.readline()))
+    return said
+
+
+@pytest.mark.parametrize("pair", ["allowapop: yes", "allowplaintext: no", "sasl_mech_list: CRAM-MD5"], indirect=True)
+def test_a_digest_of_the_stamp_lets_in_as_there(pair: Pair) -> None:
+    theirs = by_digest(pair.cyrus.connect(pair.cyrus.folder / "run/pop3"))
+    assert theirs[0].startswith(b"+OK")
+    with pair.started() as near:
+        assert by_digest(near) == theirs
