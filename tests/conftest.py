@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ if str(HERE.parent) not in sys.path:
 pytest.register_assert_rewrite("tests.harness")
 
 from tests.guard import nothing_leaked, nothing_leaks  # noqa: E402, F401  # fixtures for every test
+
+# A machine that is busy fails no test; what else holds (in CI, Hypothesis' own "ci") goes on holding.
+hypothesis.settings.register_profile("unhurried", parent=hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 MARKERS = ("root", "client")

@@ -51,7 +51,7 @@ networks = st.one_of(
 )
 
 
-@hypothesis_settings(max_examples=500, deadline=None)
+@hypothesis_settings(max_examples=500)
 @given(address=addresses, network=networks)
 @example(address=ipaddress.ip_address("10.0.0.0"), network="::ffff:0.0.0.0/0")
 def test_an_address_is_in_a_network_if_ipaddress_says_so(

@@ -458,7 +458,7 @@ class TestSecretHash:
     def test_two_hashes_of_a_secret_differ(self) -> None:
         assert secrethash.scrypt_hash(b"x") != secrethash.scrypt_hash(b"x")
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(secret=st.binary(max_size=80).filter(lambda octets: b"\0" not in octets), other=st.binary(max_size=80))
     def test_it_matches_its_own_secret_only(self, secret: bytes, other: bytes) -> None:
         digest = hashlib.scrypt(secret, salt=b"saltsalt", n=16, r=8, p=1, dklen=32)

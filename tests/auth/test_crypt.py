@@ -265,7 +265,7 @@ def test_wasted_work_is_that_of_the_hash_before(form: str, monkeypatch: pytest.M
     assert len(made[-1]) == len(stored)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(stored=st.one_of(
     st.binary(max_size=40),
     st.text(alphabet="./$_{}ABCyz019!*-,=", max_size=40).map(str.encode),

@@ -232,7 +232,7 @@ class TestNames:
         assert isinstance(denied, Denied)
         assert denied.user == "ALICE@example.org"
 
-    @hypothesis_settings(max_examples=200, deadline=None)
+    @hypothesis_settings(max_examples=200)
     @given(name=st.one_of(st.text(max_size=80), st.text(alphabet="aZ.-/@% \0\n\u00e9", max_size=12)))
     def test_a_name_that_passes_is_one_path_component(self, name: str) -> None:
         try:

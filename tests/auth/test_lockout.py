@@ -412,7 +412,7 @@ class TestFile:
         assert waits(house, 3) == [0, 1, 2]
         assert house.heard == []
 
-    @hypothesis_settings(max_examples=100, deadline=None)
+    @hypothesis_settings(max_examples=100)
     @given(data=st.binary(min_size=1, max_size=4096), right=st.booleans())
     def test_whatever_the_records_are_an_answer_comes_in_time(
         self, data: bytes, right: bool, tmp_path_factory: pytest.TempPathFactory

@@ -149,7 +149,7 @@ class TestMessages:
         assert isinstance(said, Challenge)
         assert json.loads(said.data) == {"status": "401", "schemes": "bearer", "scope": "mail.pop"}
 
-    @hypothesis_settings(max_examples=300, deadline=None)
+    @hypothesis_settings(max_examples=300)
     @given(message=st.one_of(st.binary(max_size=80), st.binary(max_size=20).map(lambda b: b"n,a=u,\1" + b + b"\1\1")))
     def test_no_octets_crash_it(self, message: bytes) -> None:
         for kind in (OAuthBearer, XOAuth2):
@@ -453,7 +453,7 @@ def test_brackets_in_brackets_are_no_token(gate: Gate, facts: Facts, monkeypatch
     assert not verdict.temporary
 
 
-@hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bearer=st.one_of(st.text("abc.-_=eyJ", min_size=1, max_size=40), st.text(min_size=1, max_size=10)))
 def test_no_token_crashes_the_gate(bearer: str, gate: Gate, facts: Facts) -> None:
     message = f"user=alice\1auth=Bearer {bearer}\1\1".encode("utf-8", "surrogatepass")

@@ -114,7 +114,7 @@ class TestLists:
         assert denied.temporary
         assert [type(event) for event in heard] == [Trouble]
 
-    @hypothesis_settings(max_examples=200, deadline=None)
+    @hypothesis_settings(max_examples=200)
     @given(names=st.lists(st.from_regex(r"[a-z][a-z0-9]{0,3}", fullmatch=True)), end=st.sampled_from(["", "\n", " \n"]))
     def test_exactly_those_who_stand_in_it_are_listed(
         self, tmp_path_factory: pytest.TempPathFactory, names: list[str], end: str

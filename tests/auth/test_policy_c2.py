@@ -153,7 +153,7 @@ class TestLockout:
         house.clock.now += 86400 + 600
         assert house.login(right=True)
 
-    @hypothesis_settings(max_examples=60, deadline=None)
+    @hypothesis_settings(max_examples=60)
     @given(
         steps=st.lists(st.tuples(st.sampled_from(["alice", "bob"]), st.booleans(), st.integers(0, 400)), max_size=25)
     )

@@ -346,7 +346,7 @@ def test_passwords_are_prepared_as_the_examples_of_rfc_4013(given: str, prepared
     assert scram.prepared(given.encode()) == prepared.encode()
 
 
-@hypothesis_settings(max_examples=300, deadline=None)
+@hypothesis_settings(max_examples=300)
 @given(
     messages=st.lists(
         st.one_of(st.binary(max_size=60), st.sampled_from([b"", GOOD_FIRST, b"c=biws,r=abc,p=AAAA"])), max_size=5

@@ -24,7 +24,6 @@ pytestmark = [pytest.mark.root, pytest.mark.client]
 EXAMPLES = int(os.environ.get("QPOPPER_COMPARE_EXAMPLES", "25"))
 MANY = settings(
     max_examples=EXAMPLES,
-    deadline=None,  # they are processes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 RULES = {"popa3d": ("popa3d", "popa3d"), "mailutils": ("mailutils3", "mailutils3")}

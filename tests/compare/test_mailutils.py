@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.root, pytest.mark.client]
 MANY = settings(
     max_examples=int(os.environ.get("QPOPPER_COMPARE_EXAMPLES", "25")),
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 BOX = b"".join(

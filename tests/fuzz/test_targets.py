@@ -32,7 +32,7 @@ def test_what_is_known(name, path):
 def test_what_nobody_thought_of(name):
     known = [path.read_bytes() for path in seeds(name)]
 
-    @settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(database=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.one_of(st.builds(changed, st.sampled_from(known), CHANGES), st.binary(max_size=1000)))
     def hold(data: bytes) -> None:
         TARGETS[name](data)

@@ -355,7 +355,7 @@ def test_the_page_has_every_option_and_directive_with_its_verdict() -> None:
 # Whatever the file holds
 
 
-@settings_of_hypothesis(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings_of_hypothesis(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(st.text(max_size=40), st.sampled_from([text for text, _, _ in WORKS])), max_size=6))
 def test_no_text_does_anything_but_configure_or_be_refused(folder: Path, lines: list[str]) -> None:
     text = "\n".join(line.replace("\ud800", "?") for line in lines)

@@ -231,7 +231,7 @@ LINES = st.lists(
 
 
 @libwrap
-@hypothesis_settings(max_examples=300, deadline=None)
+@hypothesis_settings(max_examples=300)
 @given(allow=LINES, deny=LINES, facts=st.sampled_from([V4, V6]))
 def test_we_read_as_libwrap_reads(
     tmp_path_factory: pytest.TempPathFactory, allow: str, deny: str, facts: Facts
@@ -240,7 +240,7 @@ def test_we_read_as_libwrap_reads(
 
 
 @given(table=st.text(alphabet="ALpop3d:[]@/\\*? .,\n#192EXCEPT\x00\xe9", max_size=60))
-@hypothesis_settings(max_examples=300, deadline=None)
+@hypothesis_settings(max_examples=300)
 def test_no_table_is_more_than_an_answer(tmp_path_factory: pytest.TempPathFactory, table: str) -> None:
     folder = tmp_path_factory.getbasetemp()
     (folder / "table").write_text(table, "utf-8")

@@ -165,7 +165,7 @@ LINES = st.one_of(
 )
 
 
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(sorted(MECHANISMS)), initial=LINES, lines=st.lists(LINES, max_size=6))
 def test_no_lines_crash_an_exchange_or_let_anybody_in(
     name: str, initial: bytes, lines: list[bytes], settings: Settings
@@ -179,7 +179,7 @@ def test_no_lines_crash_an_exchange_or_let_anybody_in(
     assert done.session.account is None
 
 
-@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(sorted(MECHANISMS)),
     messages=st.lists(

@@ -7,7 +7,7 @@ import stat
 import threading
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qpopper_py.errors import MaildropChanged, MaildropTrouble
@@ -34,7 +34,6 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("expunge")
 
 
-@settings(deadline=None)  # the disk is waited for
 @given(data=MAILBOXES, doomed=st.sets(st.integers(0, 8)), leading=st.sampled_from([b"", b"\n", b"\0\0\r\n"]))
 def test_what_is_left_parses_to_the_kept_messages(folder, data, doomed, leading):
     data = leading + data
@@ -48,7 +47,6 @@ def test_what_is_left_parses_to_the_kept_messages(folder, data, doomed, leading)
     assert left.startswith(leading)
 
 
-@settings(deadline=None)  # the disk is waited for
 @given(data=MAILBOXES, doomed=st.sets(st.integers(0, 8), min_size=1), count=st.integers(1, 3))
 def test_mail_delivered_since_the_scan_is_kept(folder, data, doomed, count):
     """A delivery agent's mail comes after an empty line; where the last message has none, it is part of that."""

@@ -265,7 +265,7 @@ def kept(tmp_path_factory):
     return folder, (folder / "state/index").read_bytes(), rows
 
 
-@settings(deadline=None, max_examples=200)  # the disk is waited for
+@settings(max_examples=200)
 @given(st.data())
 def test_an_index_that_is_damaged_anywhere_changes_nothing(kept, data):
     folder, whole, rows = kept
@@ -355,7 +355,6 @@ def test_an_edited_header_in_a_grown_mailbox_is_noticed_before_it_is_sent_and_on
 CHANGES = ["append", "append part", "edit", "edit and append", "cut", "remove one", "prepend", "replace", "touch"]
 
 
-@settings(deadline=None)  # the disk is waited for
 @given(
     bodies=st.lists(
         st.lists(st.sampled_from([b"x\n", b"\n", b"\r\n", b"From \n", b"y" * 40 + b"\n"]), max_size=4), max_size=5

@@ -45,7 +45,7 @@ def path(tmp_path_factory):
     return os.path.join(tmp_path_factory.mktemp("moved"), "box")
 
 
-@settings(deadline=None, max_examples=300)  # the disk is waited for
+@settings(max_examples=300)
 @given(
     mails=st.lists(st.tuples(HEADERS, BODIES), min_size=1, max_size=7),
     leading=st.sampled_from([b"", b"\n", b"\0\0\r\n"]),

@@ -6,7 +6,7 @@ import zlib
 from array import array
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qpopper_py import kernel
@@ -96,7 +96,6 @@ def outcome(kind, folder, data, rule, step, longest):
     return {name: getattr(found, name) for name in layout.Layout.__slots__}
 
 
-@settings(deadline=None)  # the disk is waited for
 @given(
     data=MAILBOXES, rule=st.sampled_from(list(RULES.values())), step=st.integers(1, 300), longest=st.integers(50, 99)
 )

@@ -207,7 +207,7 @@ def test_lines_end_in_crlf_and_nothing_else_changes(tmp_path, stored, sent):
     store.close()
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([b"\r", b"\n", b"a", b"\r\n", b".", b"\0\xff"]), max_size=40), st.integers(1, 5))
 def test_pieces_of_any_size_give_the_same(tmp_path, monkeypatch, parts, size):
     monkeypatch.setattr("qpopper_py.store.maildir.store.PIECE", size)

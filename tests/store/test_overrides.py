@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qpopper_py.errors import MaildropTrouble
@@ -37,7 +37,6 @@ def test_other_fields_and_bodies_do():
     assert identity(b"\n" + HEAD) == identity(b"")
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([b"a", b"\n", b"\r\n", b"Status: R\n", b"x" * 40000]), max_size=12), st.integers(1, 70000)
 )

@@ -4,7 +4,7 @@ import os
 import stat
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qpopper_py.store import disk
@@ -81,7 +81,6 @@ def test_what_is_no_plan_is_refused(data):
         Plan.decode(data)
 
 
-@settings(deadline=None)
 @given(changes(), st.integers(1, 200), st.integers(0, 600))
 def test_the_result_can_be_read_from_anywhere_in_any_pieces(tmp_path_factory, case, piece, begin):
     data, cuts, edits = case

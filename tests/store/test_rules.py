@@ -113,7 +113,7 @@ BOXES = st.tuples(
     st.lists(st.sampled_from(PIECES), max_size=20).map(b"".join),
 ).map(b"".join)
 NAMES = st.sampled_from(sorted(RULES))
-WAITING = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # for the disk
+WAITING = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def scan_bytes(folder, data, by, **sizes):

@@ -4,7 +4,7 @@ import os
 import tracemalloc
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qpopper_py.errors import MaildropUnusable
@@ -63,7 +63,6 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("scan")
 
 
-@settings(deadline=None)  # the disk is waited for
 @given(data=st.one_of(BOXES, MAILBOXES))
 @example(FROM)
 @example(FROM[:-1])
@@ -83,7 +82,6 @@ def test_the_scan_finds_what_a_line_by_line_parser_finds(folder, data):
     assert list(layout.octets) == [len(wire(content)) for _, content, _ in expected]
 
 
-@settings(deadline=None)  # the disk is waited for
 @given(data=MAILBOXES, step=st.integers(1, 40), longest=st.integers(50, 120))
 def test_window_sizes_make_no_difference(folder, data, step, longest):
     whole, pieces = scan_bytes(folder, data, longest=longest), scan_bytes(folder, data, step=step, longest=longest)

@@ -166,7 +166,7 @@ CONTENT = st.lists(LINE, min_size=1, max_size=8).map(lambda lines: b"\n".join(li
 FLAGS = st.sampled_from(["", ":2,", ":2,S", ":2,DFRST"])
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(CONTENT, FLAGS), max_size=5))
 def test_any_maildir_there_and_back_has_the_same_messages(folder, letters):
     """But for the quote before a line that would separate, and Status lines that contradict the name."""
@@ -193,7 +193,7 @@ def test_any_maildir_there_and_back_has_the_same_messages(folder, letters):
     ]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(CONTENT, max_size=5))
 def test_any_mbox_there_and_back_is_the_same_file(folder, bodies):
     """It ends in an empty line, as delivery agents leave it."""

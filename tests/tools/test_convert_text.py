@@ -95,7 +95,6 @@ LINES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(LINES, st.sampled_from([b"\n", b"\r\n"]))
 def test_from_an_mbox_and_back_any_header_is_the_same(lines, end):
     head = b"".join(line + end for line in lines)
@@ -103,7 +102,6 @@ def test_from_an_mbox_and_back_any_header_is_the_same(lines, end):
     assert put_on(taken, marks) == head
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([b"A: b", b"C: d", b" folded"]), max_size=4), st.text("DFRST"), st.booleans())
 def test_from_a_maildir_and_back_a_header_without_status_is_the_same_and_the_flags_are(lines, flags, old):
     head = b"".join(line + b"\n" for line in lines)
@@ -136,7 +134,7 @@ def test_a_line_that_would_separate_gets_a_quote_and_no_other(body, written):
         assert b"".join(quoted((body[at : at + size] for at in range(0, len(body), size)), STRICT)) == written
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.sampled_from([b"\n", b"\r\n", b"a\n", FROM, FROM[:-1] + b"\r\n", b"From x\n", b">", b"From "]), max_size=12
@@ -197,7 +195,6 @@ def test_a_message_without_one_has_the_date_of_received_or_date(head, seconds):
     assert received(head) == seconds
 
 
-@settings(deadline=None)
 @given(st.integers(0, 4102444800))
 def test_a_date_comes_back(seconds):
     line = from_line(b"", seconds)

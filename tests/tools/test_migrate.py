@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qpopper_py.auth.authdb_edit import Editor
@@ -171,7 +171,6 @@ PLACES = [
 
 
 @given(st.sampled_from(PLACES), st.lists(PIECES, max_size=30), st.sampled_from(["", " "]))
-@settings(deadline=None)
 def test_no_file_whatever_it_holds_gets_more_than_a_clear_error(place, pieces, between):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "etc", place)
