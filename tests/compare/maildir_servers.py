@@ -80,7 +80,8 @@ class Courier(Running):
             "courier/authdaemonrc": AUTHDAEMONRC,
         }
         prepare = "mount -t tmpfs tmpfs /run\nmkdir -p /run/courier/authdaemon\n"
-        prepare += "env $(cat /etc/courier/authdaemonrc | tr -d '\"') /usr/lib/courier/courier-authlib/authdaemond &"
+        prepare += "env $(cat /etc/courier/authdaemonrc | tr -d '\"') /usr/lib/courier/courier-authlib/authdaemond &\n"
+        prepare += "for _ in $(seq 3000); do test -S /run/courier/authdaemon/socket && break; sleep 0.01; done"
         programs = "/usr/lib/courier/courier"
         line = ["/usr/sbin/couriertcpd", "-address=127.0.0.1", "-nodnslookup", "-noidentlookup", str(self.port)]
         line += [f"{programs}/courierpop3login", f"{programs}/courierpop3d", mailbox.name]
