@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qpopper_py.protocol.dialect import Dialect
     from qpopper_py.protocol.request import Request
-    from qpopper_py.session.table import Rows
+    from qpopper_py.session.table import Row, Rows
     from qpopper_py.settings import Settings
 
 MAILDROP = (
@@ -36,3 +36,18 @@ def of_command(dialect: "Dialect", rows: "Rows", state: str, request: "Request")
     if said := known.get(request.verb) or known.get("*"):
         return Refused(said)
     return Refused(dialect.say("wrong_state" if served else "unknown", verb=request.verb))
+
+
+def arguments(dialect: "Dialect", longest: int, row: "Row", request: "Request") -> "list[bytes]":
+    """Those that the row asks for; Refused for too few, too many, or one of over ``longest`` octets (0: any)."""
+    if row.most is None:
+        words = [request.rest] if request.rest else []
+    else:
+        words = request.words
+        if len(words) > row.most:
+            raise Refused(dialect.say("too_many", verb=request.verb))
+        if longest and not row.long and any(len(word) > longest for word in words):
+            raise Refused(dialect.say("too_long", limit=longest))
+    if len(words) < row.least:
+        raise Refused(dialect.say("too_few", verb=request.verb))
+    return words

@@ -288,12 +288,12 @@ class Session:
     def _obey(self, row: "table.Row", request: Request) -> None:
         """Have the row's handler do it, and move to the state that the row names."""
         try:
-            words = self._arguments(row, request)
+            words = refusals.arguments(self.dialect, self.settings.limits_argument, row, request)
         except Refused as why:  # the handler was not asked, and so the state stays
             self._err(why)
             return
         try:
-            said = row.handler(self, words)
+            said = row.handler(self, [self.macros.get(word, word) for word in words] if self.macros else words)
         except Refused as why:
             self._move(row.on_failure)
             self._err(why)
@@ -312,21 +312,6 @@ class Session:
         """Until when the client has to send its next line, on ``clock``."""
         wait = self.clock() + self.settings.timeout
         return wait if self.state == table.TRANSACTION else min(wait, self.login_deadline)
-
-    def _arguments(self, row: "table.Row", request: Request) -> "list[bytes]":
-        """The arguments that the row asks for; Refused for too few or too many."""
-        if row.most is None:
-            words = [request.rest] if request.rest else []
-        else:
-            words = request.words
-            if len(words) > row.most:
-                raise Refused(self.dialect.say("too_many", verb=request.verb))
-            limit = 0 if row.long else self.settings.limits_argument
-            if limit and any(len(word) > limit for word in words):
-                raise Refused(self.dialect.say("too_long", limit=limit))
-        if len(words) < row.least:
-            raise Refused(self.dialect.say("too_few", verb=request.verb))
-        return [self.macros.get(word, word) for word in words] if self.macros else words
 
     def _move(self, state: str) -> None:
         """``state`` of a row: a state, or empty for the present one.  OVER is never left again."""
