@@ -17,11 +17,11 @@ POPAUTH = {"popauth": "bin", "apopauth": "bin", "scramauth": "bin"}  # one comma
 PLACES = {"pop3d": "sbin", "mailauth": "bin", "qpopper-py": "sbin", **POPAUTH, "mailutils-popauth": "bin"}
 PREAMBLE = """\
 import posix, sys  # not os, which takes a millisecond
-here = {library!r} + "/current"
+here = {library!r} + "/"
 try:
-    here = here[:-7] + posix.readlink(here)  # once: a switch must not mix versions in a running session
+    here += posix.readlink(here + "current")  # once: a switch must not mix versions in a running session
 except OSError:
-    pass  # the import tells, where no client hears it
+    here += "current"  # the import tells, where no client hears it
 sys.path.insert(0, here)
 sys.path.append(here + "/vendor")
 """
