@@ -31,9 +31,7 @@ class Antechamber:
         self.waiting = 0
 
     def ask_porter(self, stream: "Stream", facts: "Facts", number: int) -> None:
-        ours, theirs = handover.pair()
-
-        def ask() -> None:
+        def ask(theirs: "_socket.socket") -> None:
             self.keeper.house.reopen_log()
             settings = self.keeper.house.settings
             if settings.hosts_access != "on":
@@ -42,14 +40,11 @@ class Antechamber:
                 handover.send(theirs, handover.ADMITTED, handover.of_facts(facts))
 
         try:
-            keep = [0, 1, 2, theirs.fileno(), *stream.descriptors(), *self.keeper.house.descriptors()]
-            self.keeper.loop.fork("porter", ask, keep, lambda _status: None, facts)
+            keep = [0, 1, 2, *stream.descriptors(), *self.keeper.house.descriptors()]
+            ours, _ = self.keeper.loop.fork_beside("porter", ask, keep, lambda _status: None, facts)
         except OSError:
-            ours.close()
             stream.let_go()
             raise
-        finally:
-            theirs.close()
         self.waiting += 1
         self.keeper.loop.watch(ours.fileno(), lambda: self._admitted(ours, stream, facts, number))
 
@@ -84,7 +79,6 @@ class Antechamber:
         securing = self.keeper.house.tls()
         if securing is None:
             raise TlsUnavailable("there is no tls.certificate; name the file")
-        channel, theirs = handover.pair()
         inner, outer = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
         uid, gid, root = self.keeper.fronts.identity
 
@@ -94,7 +88,7 @@ class Antechamber:
         def ended(status: int) -> None:
             self.keeper.ended("a TLS process", status)
 
-        def speak() -> None:
+        def speak(theirs: "_socket.socket") -> None:
             self.keeper.house.reopen_log()
             securing.speak(
                 stream,
@@ -104,15 +98,13 @@ class Antechamber:
                 lambda closed: confine(uid, gid, root, warn, files=not closed),
             )
 
-        keep = [0, 1, 2, theirs.fileno(), outer.fileno(), *stream.descriptors(), *self.keeper.house.descriptors()]
+        keep = [0, 1, 2, outer.fileno(), *stream.descriptors(), *self.keeper.house.descriptors()]
         try:
-            self.keeper.loop.fork("TLS process", speak, keep + securing.descriptors(), ended, facts)
+            channel, _ = self.keeper.loop.fork_beside("TLS process", speak, keep + securing.descriptors(), ended, facts)
         except OSError:
-            channel.close()
             inner.close()
             raise
         finally:
-            theirs.close()
             outer.close()
         return channel, inner
 

@@ -11,25 +11,14 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from qpopper_py.auth.gate import Gate
-    from qpopper_py.events import Event
-    from qpopper_py.serve.children import Loop
+    from qpopper_py.serve.children import Loop, Resident
     from qpopper_py.serve.packing import Fields
     from qpopper_py.settings import Settings
 
-    class Vault(Protocol):
+    class Vault(Resident, Protocol):
         """What a checker has from ``__main__``."""
 
         settings: Settings
-
-        @property
-        def emit(self) -> Callable[[Event], None]:
-            """Who hears of what happens."""
-
-        def descriptors(self) -> list[int]:
-            """Those that every process of ours needs."""
-
-        def reopen_log(self) -> None:
-            """Have a connection to the log that is this process's own."""
 
         def make_gate(self) -> Gate:
             """The gate, ready to judge.  Reads secrets."""
@@ -92,19 +81,12 @@ class Checkers:
     def _fork(self) -> None:
         import _socket
 
-        ours, theirs = handover.pair()
+        keep = [0, 1, 2, *self.house.descriptors()]
+        ours, _ = self.loop.fork_beside("checker", lambda theirs: be_checker(theirs, self.house), keep, self._over)
         try:
             ours.setsockopt(_socket.SOL_SOCKET, SO_SNDBUFFORCE, MUCH)
         except OSError:
             pass  # then fewer may wait
-        keep = [0, 1, 2, theirs.fileno(), *self.house.descriptors()]
-        try:
-            self.loop.fork("checker", lambda: be_checker(theirs, self.house), keep, self._over)
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
         self.ends.append(ours)
         self.loop.watch(ours.fileno(), lambda: self._hear(ours))
 

@@ -9,16 +9,33 @@ import time
 
 from qpopper_py.errors import QpopperError
 from qpopper_py.events import Trouble
+from qpopper_py.serve.handover import pair
 from qpopper_py.serve.roles import where
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import _socket
     from collections.abc import Callable, Collection, Iterable
+    from typing import Protocol
 
     from qpopper_py.events import Event
     from qpopper_py.facts import Facts
 
     Ended = Callable[[int], None]
+
+    class Resident(Protocol):
+        """What every process of a server has from ``__main__``."""
+
+        @property
+        def emit(self) -> Callable[[Event], None]:
+            """Who hears of what happens."""
+
+        def descriptors(self) -> list[int]:
+            """Those that every process of ours needs."""
+
+        def reopen_log(self) -> None:
+            """Have a connection to the log that is this process's own."""
+
 
 CALM = 10.0  # seconds without a failure after which failures are forgotten
 FIRST, LONGEST = 0.05, 5.0  # seconds of waiting after a failure, doubled with each further one
@@ -97,6 +114,25 @@ class Loop:
             _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self.signals)
         self.children[child] = (what, ended)
         return child
+
+    def fork_beside(
+        self,
+        what: str,
+        work: "Callable[[_socket.socket], None]",
+        keep: "Iterable[int]",
+        ended: "Ended",
+        facts: "Facts | None" = None,
+    ) -> "tuple[_socket.socket, int]":
+        """As :meth:`fork`, at the other end of a channel, which ``work`` is given: (our end, the child's pid)."""
+        ours, theirs = pair()
+        try:
+            child = self.fork(what, lambda: work(theirs), [*keep, theirs.fileno()], ended, facts)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return ours, child
 
     def _be(self, what: str, work: "Callable[[], None]", keep: "Iterable[int]", facts: "Facts | None") -> None:
         """Never returns."""

@@ -20,27 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from qpopper_py.events import Event
     from qpopper_py.facts import Facts
-    from qpopper_py.serve.children import Loop
+    from qpopper_py.serve.children import Loop, Resident
     from qpopper_py.serve.keeper import Connection
     from qpopper_py.serve.packing import Fields
     from qpopper_py.settings import Settings
 
-    class Greeter(Protocol):
+    class Greeter(Resident, Protocol):
         """What a front has from ``__main__``."""
 
         settings: Settings
-
-        @property
-        def emit(self) -> Callable[[Event], None]:
-            """Who hears of what happens."""
-
-        def descriptors(self) -> list[int]:
-            """Those that every process of ours needs."""
-
-        def reopen_log(self) -> None:
-            """Have a connection to the log that is this process's own."""
 
         def ready_front(self) -> None:
             """Import all that a front needs: afterwards it cannot."""
@@ -59,9 +48,9 @@ class Front:
 
     __slots__ = ("channel", "connection", "last", "pid", "served", "since")
 
-    def __init__(self, channel: "_socket.socket") -> None:
+    def __init__(self, channel: "_socket.socket", pid: int) -> None:
         self.channel = channel
-        self.pid = 0
+        self.pid = pid
         self.connection: Connection | None = None  # which it serves now
         self.served = 0
         self.since = 0.0  # when it began to wait
@@ -136,22 +125,14 @@ class Fronts:
 
     def fork(self) -> Front:
         """Raises OSError."""
-        ours, theirs = handover.pair()
-        front = Front(ours)
-        keep = [0, 1, 2, theirs.fileno(), *self.house.descriptors()]
-        try:
-            front.pid = self.loop.fork(
-                "front",
-                lambda: be_front(theirs, self.house, *self.identity),
-                keep,
-                lambda status: self.ended(front, status),
-            )
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        self.loop.watch(ours.fileno(), lambda: self.heard(front))
+        channel, pid = self.loop.fork_beside(
+            "front",
+            lambda theirs: be_front(theirs, self.house, *self.identity),
+            [0, 1, 2, *self.house.descriptors()],
+            lambda status: self.ended(front, status),
+        )
+        front = Front(channel, pid)
+        self.loop.watch(channel.fileno(), lambda: self.heard(front))
         return front
 
 

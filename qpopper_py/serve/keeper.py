@@ -124,7 +124,8 @@ class Keeper(Service):
     def attend(self, stream: "Stream", facts: "Facts", greeted: int) -> None:
         """Under inetd: the one connection, of whose greeting so many octets were sent.  ``stream`` is let go."""
         self.loop.heed({})
-        self.fronts.kept, self.mails.kept, self.mails.locker.here = 0, 0, True
+        self.fronts.kept = 0
+        self.mails.alone()
         if facts.listener.tls == "implicit":
             self.antechamber.secure_first(stream, facts, 1)
             while self.antechamber.waiting:

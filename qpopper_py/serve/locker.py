@@ -17,24 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
     from collections.abc import Callable
-    from typing import Protocol
 
     from qpopper_py.events import Event
-    from qpopper_py.serve.children import Loop
+    from qpopper_py.serve.children import Loop, Resident
     from qpopper_py.serve.packing import Fields
-
-    class Landlord(Protocol):
-        """What the locker has from ``__main__``."""
-
-        @property
-        def emit(self) -> Callable[[Event], None]:
-            """Who hears of what happens."""
-
-        def descriptors(self) -> list[int]:
-            """Those that every process of ours needs."""
-
-        def reopen_log(self) -> None:
-            """Have a connection to the log that is this process's own."""
 
 
 class Locker:
@@ -43,7 +29,7 @@ class Locker:
     ``here``: there is none, the keeper does it.  ``last``: the keeper is about to end.
     """
 
-    def __init__(self, loop: "Loop", house: "Landlord", ended: "Callable[[int], None]") -> None:
+    def __init__(self, loop: "Loop", house: "Resident", ended: "Callable[[int], None]") -> None:
         self.loop = loop
         self.house = house
         self.ended = ended
@@ -100,16 +86,10 @@ class Locker:
     def _control(self) -> "_socket.socket":
         """Raises OSError."""
         if self.control is None:
-            ours, theirs = handover.pair()
-            keep = [0, 1, 2, theirs.fileno(), *self.house.descriptors()]
-            try:
-                self.loop.fork("locker", lambda: be_locker(theirs, self.house), keep, self._over)
-            except OSError:
-                ours.close()
-                raise
-            finally:
-                theirs.close()
-            self.control = ours
+            keep = [0, 1, 2, *self.house.descriptors()]
+            self.control, _ = self.loop.fork_beside(
+                "locker", lambda theirs: be_locker(theirs, self.house), keep, self._over
+            )
         return self.control
 
     def _over(self, status: int) -> None:
@@ -118,7 +98,7 @@ class Locker:
         self.ended(status)
 
 
-def be_locker(control: "_socket.socket", house: "Landlord") -> None:
+def be_locker(control: "_socket.socket", house: "Resident") -> None:
     """Serve until the keeper brings no more mail processes, and those that are there have ended."""
     import _signal  # type: ignore[import-not-found]
     import threading

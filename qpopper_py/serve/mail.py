@@ -11,27 +11,17 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from qpopper_py.auth.account import Account
-    from qpopper_py.events import Event
     from qpopper_py.facts import Facts
+    from qpopper_py.serve.children import Resident
     from qpopper_py.serve.delays import Delays
     from qpopper_py.serve.packing import Fields
     from qpopper_py.settings import Settings
     from qpopper_py.stream import Stream
 
-    class Postmaster(Protocol):
+    class Postmaster(Resident, Protocol):
         """What a mail process has from ``__main__``."""
 
         settings: Settings
-
-        @property
-        def emit(self) -> Callable[[Event], None]:
-            """Who hears of what happens."""
-
-        def descriptors(self) -> list[int]:
-            """Those that every process of ours needs."""
-
-        def reopen_log(self) -> None:
-            """Have a connection to the log that is this process's own."""
 
         def mailbox_of(self, account: Account) -> str:
             """The path of the mailbox file that may need a dotlock, or empty."""

@@ -73,6 +73,10 @@ class Mails:
         self.kept, self.locker.last = 0, True
         self.dismiss()
 
+    def alone(self) -> None:
+        """There will be one session, under inetd: no process waits for another, and the keeper is the locker."""
+        self.kept, self.locker.here = 0, True
+
     def dismiss(self) -> None:
         """Nobody waits for another session; those that serve one end with it, and then their locker."""
         self.locker.dismiss()
@@ -117,29 +121,26 @@ class Mails:
 
     def _fork(self, login: "Login", descriptors: "list[int]", owner: "Owner") -> None:
         """Raises OSError."""
-        ours, theirs = handover.pair()
         helper, asker = handover.pair() if owner[-1] else (None, None)
-        mail = Mail(ours, owner, login)
-        keep = [0, 1, 2, theirs.fileno(), *descriptors, *self.house.descriptors()]
+        keep = [0, 1, 2, *descriptors, *self.house.descriptors()]
         try:
-            child = self.loop.fork(
+            channel, child = self.loop.fork_beside(
                 f"mail process of {login.account.user}",
-                lambda: be_mail(theirs, self.house, login, descriptors, asker, owner[-1]),
+                lambda theirs: be_mail(theirs, self.house, login, descriptors, asker, owner[-1]),
                 [*keep, asker.fileno()] if asker else keep,
                 lambda status: self._ended(mail, status),
                 login.facts,
             )
         except OSError:
-            ours.close()
             if helper:
                 helper.close()
             raise
         finally:
-            theirs.close()
             if asker:
                 asker.close()
+        mail = Mail(channel, owner, login)
         self.busy.add(mail)
-        self.loop.watch(ours.fileno(), lambda: self._heard(mail))
+        self.loop.watch(channel.fileno(), lambda: self._heard(mail))
         if helper:
             self.locker.help(helper, owner[-1], login.groups, child)
 

@@ -22,32 +22,25 @@ from qpopper_py.stream import SocketStream
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Protocol
 
-    from qpopper_py.events import Event
     from qpopper_py.listeners import Listener
     from qpopper_py.serve.background import Presence
+    from qpopper_py.serve.children import Resident
     from qpopper_py.settings import Settings
     from qpopper_py.stream import Stream
 
-    class Household(Protocol):
+    class Household(Resident, Protocol):
         """What a service has from ``__main__``."""
 
         settings: Settings
-
-        @property
-        def emit(self) -> Callable[[Event], None]:
-            """Who hears of what happens."""
 
         def reread(self) -> Settings:
             """The configuration as it is now; raises ConfigurationError."""
 
         def adopt(self, settings: Settings) -> None:
             """Go by these settings from here on."""
-
-        def descriptors(self) -> list[int]:
-            """Those that every process of ours needs."""
 
         def tls_descriptors(self) -> list[int]:
             """Those by which keys are had; for processes that speak TLS, and no others."""
@@ -202,11 +195,7 @@ class Standalone(Service):
     """A process for each connection."""
 
     def take(self, sock: "_socket.socket", by: "Listener", number: int, quiet: bool) -> None:
-        import _socket
-
-        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-
-        def session() -> None:
+        def session(theirs: "_socket.socket") -> None:
             sock.setblocking(True)
             self.house.converse(SocketStream(sock), Teller(theirs, quiet), by)
 
@@ -214,15 +203,8 @@ class Standalone(Service):
             self.limits.ended(number)
             self.ended("process of a session", status)
 
-        try:
-            keep = [0, 1, 2, sock.fileno(), theirs.fileno(), *self.house.descriptors()]
-            keep += self.house.tls_descriptors()
-            self.loop.fork("session", session, keep, over)
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+        keep = [0, 1, 2, sock.fileno(), *self.house.descriptors(), *self.house.tls_descriptors()]
+        ours, _ = self.loop.fork_beside("session", session, keep, over)
         sock.close()
         self.loop.watch(ours.fileno(), lambda: self._hear(number, ours))
 
