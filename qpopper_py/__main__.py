@@ -73,7 +73,7 @@ def attached(argv: "list[str]", stream: "Stream") -> int:
 
 def attend(door: Doorstep, stream: "Stream") -> None:
     """Serve one connection."""
-    from qpopper_py.listeners import Listener
+    from qpopper_py.facts import Listener
 
     door.meet(stream, Listener(), None, lambda *greeted: house(door).serve(*greeted))
 

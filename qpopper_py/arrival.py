@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qpopper_py.events import Event
-    from qpopper_py.listeners import Listener
+    from qpopper_py.facts import Listener
     from qpopper_py.settings import Settings
     from qpopper_py.stream import Stream
 

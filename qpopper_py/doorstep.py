@@ -7,8 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qpopper_py.events import Event
-    from qpopper_py.facts import Facts
-    from qpopper_py.listeners import Listener
+    from qpopper_py.facts import Facts, Listener
     from qpopper_py.personality.commandline import Invocation
     from qpopper_py.serve.teller import Teller
     from qpopper_py.stream import Stream

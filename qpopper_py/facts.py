@@ -1,6 +1,50 @@
 """What is known of a connection: who, where, which session."""
 
-from qpopper_py.listeners import Listener
+# What a listener may say of its own, beside its address.
+OPTIONS = ("tls", "cleartext", "stamp", "minimum", "proxy", "kpop")
+
+
+class Listener:
+    """One address that is listened on, and how those are met who connect to it.
+
+    ``address`` is HOST:PORT, empty for a connection that somebody else accepted (inetd).  Of ``tls``, ``cleartext``,
+    ``stamp`` and ``minimum``, empty stands for the setting that holds for all (tls.mode, auth.cleartext, apop.stamp,
+    tls.minimum).
+    """
+
+    __slots__ = ("address", "cleartext", "kpop", "minimum", "proxy", "stamp", "tls")
+
+    def __init__(
+        self,
+        address: str = "",
+        tls: str = "",
+        cleartext: str = "",
+        proxy: bool = False,
+        stamp: str = "",
+        minimum: str = "",
+        kpop: bool = False,
+    ) -> None:
+        self.address = address
+        self.tls = tls
+        self.cleartext = cleartext
+        self.proxy = proxy
+        self.stamp = stamp
+        self.minimum = minimum
+        self.kpop = kpop
+
+    @property
+    def options(self) -> "dict[str, str | bool]":
+        """What was said beside the address."""
+        return {name: value for name in OPTIONS if (value := getattr(self, name))}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Listener) and (self.address, self.options) == (other.address, other.options)
+
+    def __hash__(self) -> int:
+        return hash(self.address)
+
+    def __repr__(self) -> str:
+        return f"Listener({self.address!r}, **{self.options!r})"
 
 
 class Tls:

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qpopper_py.auth.gate import Gate
-    from qpopper_py.facts import Facts
-    from qpopper_py.listeners import Listener
+    from qpopper_py.facts import Facts, Listener
     from qpopper_py.serve.background import Presence
     from qpopper_py.serve.teller import Teller
     from qpopper_py.settings import Settings
@@ -146,7 +145,7 @@ class House(Sessions):
         import qpopper_py.session.session
         import qpopper_py.stamp
         import qpopper_py.tls.report
-        from qpopper_py.listeners import Listener
+        from qpopper_py.facts import Listener
 
         if self.settings.trace_addresses:
             import ipaddress  # noqa: F401

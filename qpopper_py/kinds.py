@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 WEEK = 604800  # poll(2) takes milliseconds in 31 bits, which is 24 days
 
 
@@ -75,52 +74,6 @@ class Path(Text):
         return text
 
 
-class NeededPath(Path):
-    """An absolute path that cannot be left out."""
-
-    form = "an absolute path"
-
-    def parse(self, raw: object) -> str:
-        text = super().parse(raw)
-        if not text:
-            raise ValueError("is empty")
-        return text
-
-
-class Place(Text):
-    """Where maildrops lie: a path with %u, %n, %d and %h, behind ``mbox:`` or ``maildir:`` if need be; or empty.
-
-    Behind ``cyrus:`` there are %N, %M and %F as well (:mod:`qpopper_py.auth.maildrops`).
-    """
-
-    form = "a path with %u user, %n name, %d domain, %h home, which may begin with mbox:, maildir: or cyrus:; or empty"
-
-    def parse(self, raw: object) -> str:
-        text = super().parse(raw)
-        path = text.removeprefix("mbox:").removeprefix("maildir:").removeprefix("cyrus:")
-        if text and not path.startswith(("/", "~/", "%h/")):
-            raise ValueError("is not an absolute path")
-        pieces = path.replace("%%", "").split("%")[1:]
-        letters = "undhNMF" if text.startswith("cyrus:") else "undh"
-        if not all(piece[:1] in tuple(letters) for piece in pieces):
-            raise ValueError("holds a % of something else")
-        return text
-
-
-class FileName(Text):
-    """A file's name, in which %s stands for the user; or empty."""
-
-    form = "a file's name with %s for the user, or empty"
-
-    def parse(self, raw: object) -> str:
-        text = super().parse(raw)
-        if text and (text.count("%s") != 1 or text.count("%") != 1):
-            raise ValueError("does not hold %s once, and no other %")
-        if "/" in text:
-            raise ValueError("holds a slash; the folder has a setting of its own")
-        return text
-
-
 class Host(Text):
     """A host's name or address, as it may stand in a greeting and a stamp (RFC 822 domain), or empty."""
 
@@ -130,47 +83,6 @@ class Host(Text):
         text = super().parse(raw)
         if not all(c.isascii() and (c.isalnum() or c in ".-_:[]") for c in text):
             raise ValueError("holds a character that no host's name has")
-        return text
-
-
-class Sender(Text):
-    """An envelope sender with %u for the user, or empty.  The mailer takes what begins with - for an option."""
-
-    form = "an address, in which %u stands for the user"
-
-    def parse(self, raw: object) -> str:
-        text = super().parse(raw)
-        if text.startswith("-"):
-            raise ValueError("begins with -")
-        if " " in text or "%" in text.replace("%%", "").replace("%u", ""):
-            raise ValueError("holds a blank, or a % of something else")
-        return text
-
-
-class Url(Text):
-    """An https: address, or an http: one of this very host; or empty."""
-
-    form = "an https address, or an http address of localhost, or empty"
-    near = ("http://localhost", "http://127.0.0.1", "http://[::1]")
-
-    def parse(self, raw: object) -> str:
-        text = super().parse(raw)
-        host = next((host for host in ("https://", *self.near) if text.startswith(host)), "")
-        ours = host == "https://" or text[len(host) : len(host) + 1] in ("", ":", "/")
-        if text and not (host and ours and text.isascii() and " " not in text and "@" not in text):
-            raise ValueError("is not " + self.form)
-        return text
-
-
-class Word(Text):
-    """The name of a service or a daemon: a file may be named after it."""
-
-    form = "a word of letters, digits, - _ and ."
-
-    def parse(self, raw: object) -> str:
-        text = super().parse(raw)
-        if not text or text[0] == "." or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in text):
-            raise ValueError("is not " + self.form)
         return text
 
 
@@ -245,58 +157,6 @@ class Seconds(Whole):
         super().__init__(name, default, why, least, most)
 
 
-class Moment(Setting):
-    """A short time in seconds, none or at least a millisecond: 2, 0.05, 50ms, 2s."""
-
-    units = {"ms": 0.001, "s": 1, "m": 60}
-    form = "a time (2, 0.05, 50ms, 2s, 1m)"
-
-    def __init__(self, name: str, default: float, why: str, most: int) -> None:
-        super().__init__(name, default, why)
-        self.most = most
-
-    def __get__(self, settings: "Holder", owner: type) -> float:
-        return self.value(settings)  # type: ignore[return-value]  # parse() made it a number
-
-    def parse(self, raw: object) -> float:
-        if isinstance(raw, str):
-            digits = raw.rstrip("ms")
-            if not digits.isascii() or not digits.replace(".", "", 1).isdigit() or len(digits) > 18:
-                raise ValueError("is not " + self.form)
-            unit = raw[len(digits) :] or "s"
-            if unit not in self.units:
-                raise ValueError("is not " + self.form)
-            number = float(digits) if "." in digits else int(digits)
-            raw = number if self.units[unit] == 1 else number * self.units[unit]
-        if isinstance(raw, bool) or not isinstance(raw, (int, float)):
-            raise ValueError("is not " + self.form)
-        if not (raw == 0 or raw >= 0.001):  # what is no number at all is neither
-            raise ValueError("is less than a millisecond")
-        if raw > self.most:
-            raise ValueError(f"is more than {self.most}")
-        return raw
-
-
-class Days(Text):
-    """A number of days, as digits, or never."""
-
-    form = "a number of days, or never"
-
-    def parse(self, raw: object) -> str:
-        if isinstance(raw, int) and not isinstance(raw, bool):
-            raw = str(raw)
-        if raw != "never" and not (isinstance(raw, str) and raw.isascii() and raw.isdigit() and len(raw) <= 6):
-            raise ValueError("is not " + self.form)
-        return raw if raw == "never" else str(int(raw))
-
-
-class Octets(Whole):
-    """A size in octets, or with a unit: 2000, 64K, 25M, 1G."""
-
-    units = SIZES
-    form = "a size (2000, 64K, 25M, 1G)"
-
-
 class Names(Setting):
     """A list of words; in --set with commas between them."""
 
@@ -322,18 +182,6 @@ class Names(Setting):
         return tuple(raw)
 
 
-class LoginTimes(Names):
-    """Rules of who may log in when; see :func:`login_times`."""
-
-    form = "a list of USERS;TIMES (*;Wk0700-1900, alice|bob;Al0800-2000)"
-
-    def parse(self, raw: object) -> "tuple[str, ...]":
-        words = super().parse(raw)
-        for word in words:
-            login_times(word)
-        return words
-
-
 class Networks(Names):
     """A list of IP addresses and networks."""
 
@@ -350,77 +198,3 @@ class Networks(Names):
                 except ValueError:
                     raise ValueError(f"holds {word!r}, which is neither an address nor a network") from None
         return words
-
-
-class AccessRules(Names):
-    """A list of rules ``allow NETWORK``, ``deny NETWORK`` or ``log NETWORK``; ``any`` is every address."""
-
-    form = "a list of rules (allow 10.0.0.0/8, log 192.0.2.1, deny any)"
-
-    def parse(self, raw: object) -> "tuple[str, ...]":
-        words = super().parse(raw)
-        for word in words:
-            verb, _, network = word.partition(" ")
-            if verb not in ("allow", "deny", "log") or not network:
-                raise ValueError(f"holds {word!r}, which is none of allow, deny and log with a network behind it")
-            if network != "any":
-                Networks.parse(NETWORKS, [network])
-        return words
-
-
-NETWORKS = Networks("", (), "")
-
-
-def address(text: str) -> tuple[str, int]:
-    """HOST:PORT taken apart: ``[::1]:110`` is ("::1", 110); ``*:110`` and ``:110`` are ("", 110), every address.
-
-    Port 0 lets the system choose one.  Raises ValueError; the caller adds where ``text`` came from.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon:
-        raise ValueError(
-            f"holds {text!r}, which names no port; write {':' + text if text.isdigit() else text + ':110'}"
-        )
-    if not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
-        raise ValueError(f"holds {text!r}, whose port is not a number up to 65535")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-        if ":" not in host:
-            raise ValueError(f"holds {text!r}, which has no IPv6 address between its brackets")
-    elif ":" in host:
-        raise ValueError(f"holds {text!r}; an IPv6 address goes in brackets: [{host}]:{port}")
-    host = "" if host == "*" else host
-    if not all(c.isascii() and (c.isalnum() or c in ".-_:%") for c in host):
-        raise ValueError(f"holds {text!r}, whose host is neither a name nor an address")
-    return host, int(port)
-
-
-DAYS = {"Mo": 1, "Tu": 2, "We": 4, "Th": 8, "Fr": 16, "Sa": 32, "Su": 64, "Wk": 31, "Wd": 96, "Al": 127}
-
-
-def login_times(rule: str) -> "tuple[list[str], list[tuple[bool, int, int, int]]]":
-    """``USERS;TIMES``, the last two fields of a line of time.conf(5): (users, times).
-
-    Users are words between ``|``: a name, ``*`` in it for anything, ``!`` before it for everybody else.  Times are
-    (``!`` before it, days, from, to): bits from Monday on, minutes since midnight; to is the first minute outside.
-    A day that is named twice is not meant (``AlSu``: all but Sunday).  Raises ValueError.
-    """
-    users, semicolon, times = rule.replace(" ", "").partition(";")
-    names = users.split("|")
-    if not semicolon or not all(name.lstrip("!") for name in names):
-        raise ValueError(f"holds {rule!r}, which is not USERS;TIMES, as in *;Wk0700-1900")
-    spans = []
-    for word in times.split("|"):
-        days, clock = 0, word.lstrip("!")
-        while clock[:2] in DAYS:
-            days, clock = days ^ DAYS[clock[:2]], clock[2:]
-        start, dash, end = clock[:4], clock[4:5], clock[5:]
-        if not days or dash != "-" or not (_is_time(start) and _is_time(end)):
-            raise ValueError(f"holds {rule!r}, whose time {word!r} is not as Wk0700-1900 is")
-        spans.append((word[0] == "!", days, int(start[:2]) * 60 + int(start[2:]), int(end[:2]) * 60 + int(end[2:])))
-    return names, spans
-
-
-def _is_time(text: str) -> bool:
-    """HHMM, from 0000 to 2400."""
-    return len(text) == 4 and text.isascii() and text.isdigit() and int(text[2:]) < 60 and int(text) <= 2400

@@ -1,9 +1,7 @@
-"""Where to listen, and the certificates of names: settings whose values are tables.
+"""Where to listen, and the certificates of names: settings whose values are tables."""
 
-On the path to the greeting.
-"""
-
-from qpopper_py.kinds import Setting, Switch, address
+from qpopper_py.facts import OPTIONS, Listener
+from qpopper_py.kinds import Setting, Switch
 
 CHOICES = {
     "tls": ("no", "starttls", "implicit"),
@@ -12,49 +10,6 @@ CHOICES = {
     "minimum": ("1.0", "1.1", "1.2", "1.3"),
 }
 SWITCHES = ("proxy", "kpop")
-
-
-class Listener:
-    """One address that is listened on, and how those are met who connect to it.
-
-    ``address`` is HOST:PORT, empty for a connection that somebody else accepted (inetd).  Of ``tls``, ``cleartext``,
-    ``stamp`` and ``minimum``, empty stands for the setting that holds for all (tls.mode, auth.cleartext, apop.stamp,
-    tls.minimum).
-    """
-
-    __slots__ = ("address", "cleartext", "kpop", "minimum", "proxy", "stamp", "tls")
-
-    def __init__(
-        self,
-        address: str = "",
-        tls: str = "",
-        cleartext: str = "",
-        proxy: bool = False,
-        stamp: str = "",
-        minimum: str = "",
-        kpop: bool = False,
-    ) -> None:
-        self.address = address
-        self.tls = tls
-        self.cleartext = cleartext
-        self.proxy = proxy
-        self.stamp = stamp
-        self.minimum = minimum
-        self.kpop = kpop
-
-    @property
-    def options(self) -> "dict[str, str | bool]":
-        """What was said beside the address."""
-        return {name: value for name in (*CHOICES, *SWITCHES) if (value := getattr(self, name))}
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Listener) and (self.address, self.options) == (other.address, other.options)
-
-    def __hash__(self) -> int:
-        return hash(self.address)
-
-    def __repr__(self) -> str:
-        return f"Listener({self.address!r}, **{self.options!r})"
 
 
 class Listeners(Setting):
@@ -101,7 +56,7 @@ def listener(raw: "str | dict[str, object]") -> Listener:
     where = given.pop("address", "")  # type: ignore[assignment]  # checked in the next line
     if not isinstance(where, str) or not where:
         raise ValueError(f'holds {raw!r}, which has no address; write address = "HOST:PORT"')
-    address(where)
+    host_and_port(where)
     return Listener(where, **{name: option(where, name, value) for name, value in given.items()})  # type: ignore[arg-type]
 
 
@@ -113,9 +68,7 @@ def option(where: str, name: str, value: object) -> "str | bool":
         except ValueError as why:
             raise ValueError(f"holds {where!r}, whose {name} = {value!r} {why}") from None
     if name not in CHOICES:
-        raise ValueError(
-            f"holds {where!r} with {name!r}, which a listener has not; there is {', '.join((*CHOICES, *SWITCHES))}"
-        )
+        raise ValueError(f"holds {where!r} with {name!r}, which a listener has not; there is {', '.join(OPTIONS)}")
     if value not in CHOICES[name]:
         raise ValueError(f"holds {where!r}, whose {name} = {value!r} is not one of {', '.join(CHOICES[name])}")
     return str(value)
@@ -166,3 +119,27 @@ class ServerNames(Setting):
     def written(self, value: object) -> object:
         assert isinstance(value, tuple)
         return {name: {"certificate": certificate, "key": key} for name, certificate, key in value}
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """HOST:PORT taken apart: ``[::1]:110`` is ("::1", 110); ``*:110`` and ``:110`` are ("", 110), every address.
+
+    Port 0 lets the system choose one.  Raises ValueError; the caller adds where ``text`` came from.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        raise ValueError(
+            f"holds {text!r}, which names no port; write {':' + text if text.isdigit() else text + ':110'}"
+        )
+    if not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
+        raise ValueError(f"holds {text!r}, whose port is not a number up to 65535")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        if ":" not in host:
+            raise ValueError(f"holds {text!r}, which has no IPv6 address between its brackets")
+    elif ":" in host:
+        raise ValueError(f"holds {text!r}; an IPv6 address goes in brackets: [{host}]:{port}")
+    host = "" if host == "*" else host
+    if not all(c.isascii() and (c.isalnum() or c in ".-_:%") for c in host):
+        raise ValueError(f"holds {text!r}, whose host is neither a name nor an address")
+    return host, int(port)

@@ -1,6 +1,7 @@
 """One connection in each of the processes that serve it: from its greeting to its sign-off."""
 
 from qpopper_py.doorstep import Doorstep
+from qpopper_py.settings import rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Sessions(Doorstep):
     _delays: "Delays | None" = None
 
     def __init__(self, door: Doorstep) -> None:
+        rows()  # all settings now: a front in its empty folder could not load them
         self.__dict__.update(vars(door))
 
     def descriptors(self) -> "list[int]":

@@ -23,12 +23,14 @@ FLOORS = {
     "errors": 0,
     "kinds": 0,
     "_kernel": 0,
+    "facts": 0,
     "kernel": 1,
     "libraries": 1,
     "listeners": 1,
+    "special_kinds": 1,
     "stream": 1,
-    "facts": 2,
-    "settings": 2,
+    "tunables": 2,
+    "settings": 3,
     "events": 3,
     "legacy_dbm": 3,
     "privilege": 3,
@@ -156,13 +158,11 @@ sys.exit(main())
 """
 
 
-def test_the_way_from_exec_to_the_greeting_loads_nothing_heavy(tmp_path: Path) -> None:
-    """A real session on a socket, as inetd starts it."""
+def at_greeting(told: Path, *options: str) -> set[str]:
+    """What a real session on a socket, as inetd starts it, has loaded when it greets."""
     if os.geteuid() == 0 and closed_to_others(os.__file__, str(PACKAGE / "__init__.py")):
         pytest.skip("other users cannot read this Python, and root's server refuses to start from it")
-    told = tmp_path / "loaded"
-    line = [sys.executable, "-I", "-S", "-c", STARTS, str(PACKAGE.parent), str(told)]
-    line += ["--config", "none", "--set", f"state_dir={tmp_path}", "--set", f"mailauth.database={tmp_path}/none"]
+    line = [sys.executable, "-I", "-S", "-c", STARTS, str(PACKAGE.parent), str(told), "--config", "none", *options]
     ours, theirs = socket.socketpair()
     with ours, theirs, subprocess.Popen(line, stdin=theirs, stderr=subprocess.DEVNULL) as server:
         theirs.close()
@@ -172,4 +172,15 @@ def test_the_way_from_exec_to_the_greeting_loads_nothing_heavy(tmp_path: Path) -
     assert greeting.startswith(b"+OK"), greeting
     loaded = set(told.read_text().split())
     assert "qpopper_py.protocol.reply" in loaded
-    assert not loaded.intersection(HEAVY.split())
+    return loaded
+
+
+def test_the_way_from_exec_to_the_greeting_loads_nothing_heavy(tmp_path: Path) -> None:
+    set_aside = [f"--set=state_dir={tmp_path}", f"--set=mailauth.database={tmp_path}/none"]
+    assert not at_greeting(tmp_path / "loaded", *set_aside).intersection(HEAVY.split())
+
+
+def test_what_a_plain_line_of_inetd_conf_sets_does_not_load_the_other_settings(tmp_path: Path) -> None:
+    loaded = at_greeting(tmp_path / "loaded", "-s", "-T", "300", "-t", f"{tmp_path}/trace", "-d")
+    assert "qpopper_py.settings" in loaded
+    assert "qpopper_py.tunables" not in loaded

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qpopper_py import kinds
+from qpopper_py import kinds, listeners
 from qpopper_py.errors import ConfigurationError
-from qpopper_py.listeners import Listener
-from qpopper_py.settings import BY_NAME, Settings, parse, table
+from qpopper_py.facts import Listener
+from qpopper_py.settings import Settings, parse, rows, table
 
 
 def told(name: str, raw: object, origin: str = "somewhere") -> str:
@@ -37,7 +37,7 @@ def test_the_attribute_is_the_dotted_name(row: kinds.Setting) -> None:
 
 
 def test_no_setting_is_a_table_of_others() -> None:
-    assert not [name for name in BY_NAME for other in BY_NAME if other.startswith(name + ".")]
+    assert not [name for name in rows() for other in rows() if other.startswith(name + ".")]
 
 
 def test_the_later_layer_wins_and_is_named_as_the_origin() -> None:
@@ -196,17 +196,17 @@ def test_a_name_like_no_other_is_refused_without_a_guess() -> None:
     ],
 )
 def test_addresses_come_apart(text: str, host: str, port: int) -> None:
-    assert kinds.address(text) == (host, port)
+    assert listeners.host_and_port(text) == (host, port)
 
 
-@given(st.sampled_from(sorted(BY_NAME)), st.text(max_size=20) | st.integers() | st.booleans() | st.lists(st.text()))
+@given(st.sampled_from(sorted(rows())), st.text(max_size=20) | st.integers() | st.booleans() | st.lists(st.text()))
 def test_any_raw_value_is_taken_or_refused_by_name(name: str, raw: object) -> None:
     try:
-        value = BY_NAME[name].parse(raw)
+        value = rows()[name].parse(raw)
     except ValueError:
         assert told(name, raw, "origin").startswith(f"origin: {name} = ")
     else:
-        assert parse(name, BY_NAME[name].written(value), "origin") == value
+        assert parse(name, rows()[name].written(value), "origin") == value
 
 
 def test_the_accounts_file_as_a_source_must_be_named():

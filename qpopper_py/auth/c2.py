@@ -24,7 +24,7 @@ from qpopper_py.auth.sources import known
 from qpopper_py.auth.statefile import locked
 from qpopper_py.errors import CredentialStoreError
 from qpopper_py.events import Audited
-from qpopper_py.kinds import login_times
+from qpopper_py.special_kinds import login_times
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -174,10 +174,10 @@ def listening(settings: "Settings", euid: int) -> "Iterator[Finding]":
     """The addresses can be listened on."""
     import socket
 
-    from qpopper_py.kinds import address
+    from qpopper_py.listeners import host_and_port
 
     for where in (one.address for one in settings.listen):
-        host, port = address(where)
+        host, port = host_and_port(where)
         try:
             socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         except (OSError, UnicodeError) as why:

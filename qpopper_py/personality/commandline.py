@@ -127,7 +127,8 @@ def read(argv: "Sequence[str]", environ: "Mapping[str, str]", *, euid: int, call
     if line.action not in AT_ONCE:
         layers += personality.configured(line)
     settings = Settings([*layers, *said, *line.layers])
-    inetd = line.action != "demo" and (line.inetd or not settings.listen)
+    listens = bool(settings.values.get("listen"))  # by no attribute, for which all tunables would be loaded
+    inetd = line.action != "demo" and (line.inetd or not listens)
     invocation = Invocation(line.action, settings, personality, inetd, path)
     invocation.attached = line.inetd
     invocation.notes += line.notes

@@ -47,7 +47,7 @@ def flat(tree: "Mapping[str, object]", prefix: str = "") -> "Iterator[tuple[str,
     """The leaves by dotted name.  A table is a leaf if it is a setting, or is empty and no settings belong to it."""
     for key, value in tree.items():
         name = prefix + key
-        deeper = name not in settings.BY_NAME and (value or any(one.startswith(name + ".") for one in settings.BY_NAME))
+        deeper = name not in settings.rows() and (value or any(one.startswith(name + ".") for one in settings.rows()))
         if isinstance(value, dict) and deeper:
             yield from flat(value, name + ".")
         else:
@@ -64,7 +64,7 @@ def line_numbers(text: str) -> dict[str, int]:
             prefix = "[[]]."  # its keys are nobody's names
         elif table := TABLE.match(line):
             prefix = plain(table[1]) + "."
-            if plain(table[1]) in settings.BY_NAME:
+            if plain(table[1]) in settings.rows():
                 lines.setdefault(plain(table[1]), number)
         elif key := KEY.match(line):
             name = prefix + plain(key[1])

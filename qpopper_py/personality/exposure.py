@@ -3,7 +3,7 @@
 Loaded by processes that go on to serve: nothing is imported before it is needed.
 """
 
-from qpopper_py.kinds import address
+from qpopper_py.listeners import host_and_port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def dangers(settings: "Settings") -> "Iterator[str]":
 
 def public(where: str) -> bool:
     """Whether strangers can come to the address ``where``: all addresses, or one that is routed everywhere."""
-    host = address(where)[0]
+    host = host_and_port(where)[0]
     if not host:
         return True
     import ipaddress

@@ -30,8 +30,7 @@ LOCKS       keeper, locker       make the dotlock of this mailbox when the mail 
 """
 
 from qpopper_py.auth.account import Account
-from qpopper_py.facts import Facts, Tls
-from qpopper_py.listeners import Listener
+from qpopper_py.facts import Facts, Listener, Tls
 from qpopper_py.serve.packing import NUMBER, NUMBERS, OCTETS, TEXT, TEXTS, VERSION, Forged, Form
 
 TYPE_CHECKING = False

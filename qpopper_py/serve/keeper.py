@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from qpopper_py.auth.account import Account
-    from qpopper_py.facts import Facts
-    from qpopper_py.listeners import Listener
+    from qpopper_py.facts import Facts, Listener
     from qpopper_py.serve.checkers import Vault
     from qpopper_py.serve.fronts import Greeter
     from qpopper_py.serve.mail import Postmaster

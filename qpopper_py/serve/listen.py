@@ -3,11 +3,11 @@
 import errno
 import os
 
-from qpopper_py import kinds
 from qpopper_py.arrival import address
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.events import Note
-from qpopper_py.listeners import Listener
+from qpopper_py.facts import Listener
+from qpopper_py.listeners import host_and_port
 from qpopper_py.stream import SocketStream
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ def opened(wanted: Listener) -> "list[_socket.socket]":
     """A listening socket for every address that ``wanted`` stands for; raises ConfigurationError."""
     import _socket
 
-    host, port = kinds.address(wanted.address)
+    host, port = host_and_port(wanted.address)
     made: list[_socket.socket] = []
     try:
         found = _socket.getaddrinfo(host or None, port, 0, _socket.SOCK_STREAM, _socket.IPPROTO_TCP, _socket.AI_PASSIVE)

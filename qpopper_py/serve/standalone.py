@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Protocol
 
-    from qpopper_py.listeners import Listener
+    from qpopper_py.facts import Listener
     from qpopper_py.serve.background import Presence
     from qpopper_py.serve.children import Resident
     from qpopper_py.settings import Settings

@@ -6,8 +6,7 @@ import pytest
 
 from qpopper_py.auth.cleartext import allowed, remedy
 from qpopper_py.auth.gate import Denied, Gate
-from qpopper_py.facts import Facts, Tls
-from qpopper_py.listeners import Listener
+from qpopper_py.facts import Facts, Listener, Tls
 from qpopper_py.settings import Settings
 
 FAR = Facts("s", "192.0.2.1", local="192.0.2.9")

@@ -22,8 +22,8 @@ from qpopper_py.auth.sources import Directory
 from qpopper_py.errors import ConfigurationError, CredentialStoreError
 from qpopper_py.events import Audited, Event, Trouble
 from qpopper_py.facts import Facts
-from qpopper_py.kinds import login_times
 from qpopper_py.settings import Settings
+from qpopper_py.special_kinds import login_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -171,8 +171,9 @@ import os, socket, sys
 from qpopper_py.events import Note, Trouble
 from qpopper_py.facts import Facts
 from qpopper_py.logs.syslog import open_log
-from qpopper_py.settings import Settings
+from qpopper_py.settings import Settings, rows
 settings = Settings()
+rows()
 "x".encode("ascii", "replace")
 os.chroot(sys.argv[1])
 daemon = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

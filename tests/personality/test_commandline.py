@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from qpopper_py.errors import ConfigurationError
-from qpopper_py.listeners import Listener
+from qpopper_py.facts import Listener
 from qpopper_py.personality import commandline, config, tru64
 from qpopper_py.personality.commandline import Invocation
 from qpopper_py.personality.options import Option
@@ -161,9 +161,9 @@ def test_a_personality_is_named_first_or_not_at_all() -> None:
 
 
 def test_the_settings_know_every_personality() -> None:
-    from qpopper_py.settings import BY_NAME
+    from qpopper_py.settings import rows
 
-    assert set(commandline.SERVED) | set(commandline.NAMES.values()) == set(BY_NAME["personality"].choices)  # type: ignore[attr-defined]
+    assert set(commandline.SERVED) | set(commandline.NAMES.values()) == set(rows()["personality"].choices)  # type: ignore[attr-defined]
 
 
 class TestChosen:
@@ -218,11 +218,11 @@ def made_up(name: str, *options: Option, rules: str = "POSIX") -> SimpleNamespac
 def test_letters_are_read_by_the_personality_wherever_it_is_named(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qpopper_py.settings import BY_NAME
+    from qpopper_py.settings import rows
 
     other = made_up("other", Option("d", "N", "children", setting="limits.sessions"))
     monkeypatch.setattr(commandline, "named", lambda name, origin: {"tru64": tru64, "other": other}[name])
-    monkeypatch.setattr(BY_NAME["personality"], "choices", ("tru64", "other"))
+    monkeypatch.setattr(rows()["personality"], "choices", ("tru64", "other"))
     path = toml(tmp_path, 'personality = "other"\n')
     argv = {
         "on the line": ["--personality", "other", "-d", "7"],
@@ -235,13 +235,13 @@ def test_letters_are_read_by_the_personality_wherever_it_is_named(
 
 
 def test_among_long_options_ours_have_a_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from qpopper_py.settings import BY_NAME
+    from qpopper_py.settings import rows
 
     other = made_up(
         "other", Option("t timeout", "N", "", setting="timeout"), Option("config-file", "F", ""), rules="GNU"
     )
     monkeypatch.setattr(commandline, "named", lambda name, origin: {"tru64": tru64, "other": other}[name])
-    monkeypatch.setattr(BY_NAME["personality"], "choices", ("tru64", "other"))
+    monkeypatch.setattr(rows()["personality"], "choices", ("tru64", "other"))
     path = toml(tmp_path, "login_timeout = 7\n")
     argv = ["--personality", "other", "--qp-config", path, "--qp-set", "statistics=yes", "--time=9"]
     settings = read(*argv).settings

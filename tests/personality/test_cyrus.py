@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
+from qpopper_py import settings as table
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.personality import check, commandline, cyrus
 from qpopper_py.personality.cyrus import cyrus_conf, directives, lines
-from qpopper_py.settings import BY_NAME, Settings
+from qpopper_py.settings import Settings
 
 PAGE = Path(__file__).resolve().parents[2] / "man/cyrus-pop3d.8"
 # What Debian's cyrus-common installs as /etc/imapd.conf (2.4), comments left out.
@@ -78,7 +79,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def value(settings: Settings, name: str) -> object:
-    return BY_NAME[name].value(settings)
+    return table.rows()[name].value(settings)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -330,7 +331,7 @@ def test_every_setting_that_a_directive_makes_exists() -> None:
             made = sets(samples.get(name, "1"))
         except ValueError:
             made = sets("/x")
-        assert set(made) <= BY_NAME.keys(), name
+        assert set(made) <= table.rows().keys(), name
 
 
 # ---------------------------------------------------------------------------------------------------------------

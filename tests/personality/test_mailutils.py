@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qpopper_py.errors import ConfigurationError
-from qpopper_py.listeners import Listener
+from qpopper_py.facts import Listener
 from qpopper_py.personality import check, commandline, mailutils, report
 from qpopper_py.personality.mailutils import files, line, rc, statements
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qpopper_py import kinds
+from qpopper_py import listeners
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.personality import commandline, qpopper, report
 from qpopper_py.personality.commandline import Invocation
@@ -116,7 +116,7 @@ def test_a_flag_does_what_the_manual_says(argv: list[str], name: str, value: obj
 )
 def test_the_first_operand_is_where_to_listen_in_the_background(operand: str, where: tuple[str, int]) -> None:
     found = invoked(operand)
-    assert [kinds.address(one.address) for one in found.settings.listen] == [where]
+    assert [listeners.host_and_port(one.address) for one in found.settings.listen] == [where]
     assert found.settings.serve_background
     assert not found.inetd
 

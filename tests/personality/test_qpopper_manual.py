@@ -11,7 +11,7 @@ from qpopper_py.personality import qpopper
 from qpopper_py.personality.options import Option
 from qpopper_py.personality.qpopper import directives
 from qpopper_py.personality.qpopper.directives import Directive
-from qpopper_py.settings import BY_NAME
+from qpopper_py.settings import rows
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "man/popper.8"
 EXAMPLES: dict[str, object] = {
@@ -56,7 +56,7 @@ def test_the_page_has_every_option_with_its_verdict_and_whose_file_may_hold_it(r
     if row.sets and row.name not in ("config-file", "user-options", "spool-options"):
         made = row.sets(EXAMPLES.get(row.name, BY_KIND.get(row.kind)))
         assert re.findall(r"\.Va (\S+)", said) == list(made)
-        assert made.keys() <= BY_NAME.keys()
+        assert made.keys() <= rows().keys()
 
 
 def test_the_page_has_no_other_option() -> None:

@@ -79,7 +79,7 @@ def test_dump_config_shows_what_differs_and_where_it_came_from(
 
 def test_dump_config_all_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(invoke("--dump-config=all"), capsys)
-    assert set(config_text.parse(text.encode(), "dump")) == set(settings.BY_NAME)
+    assert set(config_text.parse(text.encode(), "dump")) == set(settings.rows())
     assert 'spool = "/var/mail"  # built-in\n' in text
     assert 'last = "stored"  # personality tru64\n' in text
 
@@ -281,7 +281,7 @@ def test_the_manual_has_every_word_that_a_setting_takes(row: settings.Setting) -
 
 def test_the_manual_has_no_setting_that_there_is_not() -> None:
     named = [line.split()[2] for line in manual().splitlines() if line.startswith(".It Va ")]
-    assert sorted(named) == sorted(settings.BY_NAME)
+    assert sorted(named) == sorted(settings.rows())
 
 
 @pytest.mark.client("groff")
@@ -312,9 +312,9 @@ def test_the_sample_with_its_lines_uncommented_is_the_defaults() -> None:
     lines = (TREE / "etc" / "pop3d.toml").read_text().splitlines()
     text = "\n".join(line[1:] if line.startswith("#") and line[1:2].isalpha() else line for line in lines)
     values = config_text.parse(text.encode(), "sample")
-    assert set(values) == set(settings.BY_NAME)
+    assert set(values) == set(settings.rows())
     for name, (raw, _) in values.items():
-        assert settings.parse(name, raw, "sample") == settings.BY_NAME[name].default
+        assert settings.parse(name, raw, "sample") == settings.rows()[name].default
 
 
 def test_what_was_set_back_from_the_personalitys_value_to_the_built_in_one_is_shown(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qpopper_py.errors import ConfigurationError
-from qpopper_py.listeners import Listener
+from qpopper_py.facts import Listener
 from qpopper_py.serve import listen
 from tests.harness import PATIENCE, Dialogue, Server, open_folder
 

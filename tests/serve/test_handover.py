@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpopper_py.auth.account import Account
-from qpopper_py.facts import Facts, Tls
-from qpopper_py.listeners import Listener
+from qpopper_py.facts import Facts, Listener, Tls
 from qpopper_py.serve import handover, packing
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ import os
 import pytest
 
 from qpopper_py.arrival import closed, learn
-from qpopper_py.facts import Facts
-from qpopper_py.listeners import Listener
+from qpopper_py.facts import Facts, Listener
 from qpopper_py.personality.cyrus import DIALECT, SETTINGS
 from qpopper_py.protocol.reply import greeting
 from qpopper_py.settings import Settings
