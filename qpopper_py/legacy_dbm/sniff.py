@@ -2,6 +2,7 @@
 
 import os
 
+from qpopper_py.errors import QpopperError
 from qpopper_py.legacy_dbm import NotReadable, berkeley, gdbm, ndbm, text
 
 MOST_OCTETS = 256 << 20
@@ -39,6 +40,17 @@ def read(path: str) -> "tuple[str, list[tuple[bytes, bytes]]]":
         return kind, READERS[kind](data)
     except NotReadable as why:
         raise NotReadable(f"{path} looks like {kind}, but {why}{advice(kind, path)}") from None
+
+
+def contents(path: str) -> "tuple[str, str, list[tuple[bytes, bytes]]]":
+    """(file, kind, pairs) of the database that ``path`` means.  QpopperError says what cannot be read, and why."""
+    try:
+        found = find(path)
+        return found, *read(found)
+    except NotReadable as why:
+        raise QpopperError(str(why)) from None
+    except OSError as why:
+        raise QpopperError(f"{path}: {why.strerror}") from None
 
 
 def sniff(path: str, data: bytes) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qpopper_py.auth import names
 from qpopper_py.errors import ConfigurationError, QpopperError
-from qpopper_py.legacy_dbm import NotReadable, sniff
+from qpopper_py.legacy_dbm import sniff
 from qpopper_py.serve.delays import FOLDER, folder, known, mark
 from qpopper_py.tools.command import parser, settings_of
 
@@ -80,13 +80,7 @@ def ours(place: str) -> Times:
 
 def theirs(path: str) -> tuple[str, str, Times]:
     """(the file, its kind, what is in it).  Raises QpopperError: half a database is refused."""
-    try:
-        found = sniff.find(path)
-        kind, pairs = sniff.read(found)
-    except NotReadable as why:
-        raise QpopperError(str(why)) from None
-    except OSError as why:
-        raise QpopperError(f"{path}: {why.strerror}") from None
+    found, kind, pairs = sniff.contents(path)
     times = {}
     for key, value in pairs:
         try:

@@ -4,8 +4,7 @@ import time
 
 from qpopper_py.auth import names
 from qpopper_py.auth.authdb_edit import Editor, Entry
-from qpopper_py.errors import QpopperError
-from qpopper_py.legacy_dbm import NotReadable, records, sniff
+from qpopper_py.legacy_dbm import records, sniff
 
 SHOWN = 20  # names in a line
 
@@ -45,13 +44,7 @@ def some(users: "list[str]") -> str:
 
 def convert(editor: Editor, path: str, overwrite: bool) -> Converted:
     """Take over the database ``path``.  QpopperError says what cannot be read and what to run where it was made."""
-    try:
-        found = sniff.find(path)
-        kind, pairs = sniff.read(found)
-    except NotReadable as why:
-        raise QpopperError(str(why)) from None
-    except OSError as why:
-        raise QpopperError(f"{path}: {why.strerror}") from None
+    found, kind, pairs = sniff.contents(path)
     result = Converted(found, kind)
     entries = [Entry(old.user, "APOP", int(time.time()), old.secret) for old in usable(result, pairs) if old.secret]
     new, there = editor.put_all(entries, overwrite)

@@ -292,7 +292,7 @@ def test_without_the_library_the_log_says_what_to_install(
     gate: Gate, folder: Path, facts: Facts, heard: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(krb5, "LIBRARY", "libkrb5-is-not-here.so")
-    monkeypatch.setattr(krb5, "_found", [])
+    krb5.library.cache_clear()
     (folder / "keytab").touch(0o600)
     denied = gate.check(b"alice", PASSWORD.encode(), facts)
     assert isinstance(denied, Denied)

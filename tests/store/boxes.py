@@ -3,6 +3,8 @@
 import os
 
 from qpopper_py.settings import Settings
+from qpopper_py.store.mbox.from_line import STRICT
+from qpopper_py.store.mbox.scan import scan
 from qpopper_py.store.opening import open_store
 
 FROM = b"From a@example.org Wed Dec  2 05:53:22 1992\n"
@@ -26,6 +28,26 @@ def store(folder, data=None, reports=None, dotlocks=None, state=None, path=None,
     settings = Settings([("test", {name.replace("__", "."): value for name, value in values.items()})])
     report = reports.append if reports is not None else refuse
     return open_store(path, "nobody-of-this-name", str(state), settings, report, dotlocks)
+
+
+def scan_bytes(folder, data, rule=STRICT, **sizes):
+    """The layout of ``data``."""
+    path = os.path.join(folder, "scanned")
+    with open(path, "wb") as file:
+        file.write(data)
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return scan(fd, path, 0, len(data), rule=rule, **sizes)
+    finally:
+        os.close(fd)
+
+
+def found(layout, data):
+    """A layout in the form of the plain parser."""
+    return [
+        (data[start:text], data[text:end], body - text)
+        for start, text, body, end in zip(layout.starts, layout.texts, layout.bodies, layout.ends, strict=True)
+    ]
 
 
 def refuse(line):

@@ -1,16 +1,13 @@
 """The separator rules of old servers, each against a plain parser that goes line by line; MMDF; Content-Length."""
 
-import os
-
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from qpopper_py.errors import MaildropUnusable
 from qpopper_py.store.mbox.from_line import FUZZ, LONGEST, MMDF, RULES, rule
-from qpopper_py.store.mbox.scan import scan
 
-from .boxes import FROM, is_from, lines_of, message, store, wire
+from .boxes import FROM, found, is_from, lines_of, message, scan_bytes, store, wire
 
 SHAPED = b"From x Xyz Foo 99 99:99 0000\n"  # the shape of a date
 BARE = b"From x\n"
@@ -114,25 +111,6 @@ BOXES = st.tuples(
 ).map(b"".join)
 NAMES = st.sampled_from(sorted(RULES))
 WAITING = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def scan_bytes(folder, data, by, **sizes):
-    path = os.path.join(folder, "scanned")
-    with open(path, "wb") as file:
-        file.write(data)
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        return scan(fd, path, 0, len(data), rule=by, **sizes)
-    finally:
-        os.close(fd)
-
-
-def found(layout, data):
-    """In the form of the plain parser."""
-    return [
-        (data[start:text], data[text:end], body - text)
-        for start, text, body, end in zip(layout.starts, layout.texts, layout.bodies, layout.ends, strict=True)
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from qpopper_py.errors import MaildropUnusable
 from qpopper_py.store.mbox.from_line import strict
-from qpopper_py.store.mbox.scan import scan
 
-from .boxes import FROM, message, parse, store, wire
+from .boxes import FROM, found, message, parse, scan_bytes, store, wire
 
 PIECES = [
     FROM,
@@ -37,25 +36,6 @@ PIECES = [
 ]
 BOXES = st.lists(st.sampled_from(PIECES), max_size=24).map(b"".join)
 MAILBOXES = BOXES.map(lambda tail: FROM + tail)
-
-
-def scan_bytes(folder, data, **sizes):
-    path = os.path.join(folder, "scanned")
-    with open(path, "wb") as file:
-        file.write(data)
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        return scan(fd, path, 0, len(data), **sizes)
-    finally:
-        os.close(fd)
-
-
-def found(layout, data):
-    """In the form of the plain parser."""
-    return [
-        (data[start:text], data[text:end], body - text)
-        for start, text, body, end in zip(layout.starts, layout.texts, layout.bodies, layout.ends, strict=True)
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import subprocess
@@ -14,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qpopper_py.auth import crypt
-from qpopper_py.auth.authdb import AuthDb
 from qpopper_py.stamp import has_apop_entries
 from qpopper_py.tools import mailauth, mailauth_rights
+from tests.tools.desk import Desk, Done
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,68 +23,29 @@ if TYPE_CHECKING:
 SECRET = "correct horse battery"
 
 
-class Done:
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-
-class Desk:
-    """mailauth on a database of its own; ``alice`` and ``bob`` are in its accounts file, nobody is in NSS."""
+class Mailauth(Desk):
+    """mailauth at such a desk."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self.monkeypatch = monkeypatch
-        self.capsys = capsys
-        self.log: list[tuple[int, str]] = []
-        self.accounts = folder / "accounts"
-        self.accounts.write_text("alice::8:8::/home/alice::\nbob::8:8::/home/bob::\n")
-        self.accounts.chmod(0o600)
-        self.database, self.key = folder / "db/mailauth.db", folder / "keys/key"
-        self.settings = {
-            "mailauth.database": self.database,
-            "mailauth.key": self.key,
-            "mailauth.owner": "",
-            "accounts.file": self.accounts,
-            "accounts.owner": "",
-            "state_dir": folder,
-            "log.to": "syslog",
-        }
-        monkeypatch.setattr(syslog, "syslog", lambda level, line: self.log.append((level, line)))
-        for name in ("SUDO_UID", "SUDO_USER"):
-            monkeypatch.delenv(name, raising=False)
+        super().__init__(folder, monkeypatch, capsys)
+        self.settings["accounts.owner"] = ""
 
     def __call__(self, *words: str, given: str = "", **more: object) -> Done:
-        """Run it in this process with ``given`` on the standard input; ``more`` are settings (dots as __)."""
-        settings = {**self.settings, **{name.replace("__", "."): value for name, value in more.items()}}
-        line = ["--config", "none"]
-        for name, value in settings.items():
-            line += ["--set", f"{name}={value}"]
-        self.monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
-        before = os.umask(0o022)
-        try:
-            status = mailauth.main([*line, *words])
-        finally:
-            os.umask(before)
-        seen = self.capsys.readouterr()
-        return Done(status, seen.out, seen.err)
+        return self.run(mailauth.main, words, given, **more)
 
     def add(self, user: str, type_: str, secret: str = SECRET) -> Done:
         done = self("add", user, "--type", type_, "--stdin", given=secret + "\n")
         assert done.status == 0, done.err
         return done
 
-    @property
-    def db(self) -> AuthDb:
-        return AuthDb(str(self.database), str(self.key), "")
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Mailauth:
+    return Mailauth(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
-    return Desk(tmp_path, monkeypatch, capsys)
-
-
-@pytest.fixture
-def ready(desk: Desk) -> Desk:
+def ready(desk: Mailauth) -> Mailauth:
     assert desk("init").status == 0
     return desk
 
@@ -93,37 +53,37 @@ def ready(desk: Desk) -> Desk:
 class TestTru64Forms:
     """mailauth(8) of Tru64: -init, -convert, -list [-type T], -delete name, -user name [-type T]."""
 
-    def test_init_makes_a_private_database_and_key(self, desk: Desk) -> None:
+    def test_init_makes_a_private_database_and_key(self, desk: Mailauth) -> None:
         done = desk("-init")
         assert done.status == 0
         assert str(desk.database) in done.out
         for path, mode in ((desk.database, 0o600), (desk.key, 0o600), (desk.key.parent, 0o700)):
             assert path.stat().st_mode & 0o7777 == mode
 
-    def test_user_without_a_type_and_without_an_entry_is_apop(self, ready: Desk) -> None:
+    def test_user_without_a_type_and_without_an_entry_is_apop(self, ready: Mailauth) -> None:
         assert ready("-user", "alice", "--stdin", given=SECRET).status == 0
         assert ready.db.types("alice") == {"APOP"}
         assert ready.db.apop_secret("alice") == SECRET.encode()
 
     @pytest.mark.parametrize("type_", ["POP", "APOP", "IMAP", "pop"])
-    def test_user_with_a_type(self, ready: Desk, type_: str) -> None:
+    def test_user_with_a_type(self, ready: Mailauth, type_: str) -> None:
         assert ready("-user", "alice", "-type", type_, "--stdin", given=SECRET).status == 0
         assert ready.db.types("alice") == {type_.upper()}
 
-    def test_user_without_a_type_changes_the_one_entry_there_is(self, ready: Desk) -> None:
+    def test_user_without_a_type_changes_the_one_entry_there_is(self, ready: Mailauth) -> None:
         ready.add("alice", "POP")
         assert ready("-user", "alice", "--stdin", given="another secret\n").status == 0
         assert ready.db.types("alice") == {"POP"}
         assert ready.db.check_pop("alice", b"another secret") is True
 
-    def test_with_two_entries_the_type_has_to_be_said(self, ready: Desk) -> None:
+    def test_with_two_entries_the_type_has_to_be_said(self, ready: Mailauth) -> None:
         ready.add("alice", "POP")
         ready.add("alice", "APOP")
         done = ready("-user", "alice", "--stdin", given=SECRET)
         assert done.status == 1
         assert "alice has APOP and POP entries; say which" in done.err
 
-    def test_list_shows_user_and_type_in_two_columns(self, ready: Desk) -> None:
+    def test_list_shows_user_and_type_in_two_columns(self, ready: Mailauth) -> None:
         ready.add("bob", "POP")
         ready.add("alice", "APOP")
         ready.add("alice", "IMAP")
@@ -131,7 +91,7 @@ class TestTru64Forms:
         assert rows == [["alice", "APOP"], ["alice", "IMAP"], ["bob", "POP"]]
         assert [line.split() for line in ready("-list", "-type", "POP").out.splitlines()] == [["bob", "POP"]]
 
-    def test_delete_removes_all_of_a_user(self, ready: Desk) -> None:
+    def test_delete_removes_all_of_a_user(self, ready: Mailauth) -> None:
         ready.add("alice", "POP")
         ready.add("alice", "APOP")
         ready.add("bob", "APOP")
@@ -139,7 +99,7 @@ class TestTru64Forms:
         assert ready.db.types("alice") == frozenset()
         assert ready.db.types("bob") == {"APOP"}
 
-    def test_convert_without_a_file_leaves_a_present_database_as_it_is(self, ready: Desk) -> None:
+    def test_convert_without_a_file_leaves_a_present_database_as_it_is(self, ready: Mailauth) -> None:
         ready.add("alice", "APOP")
         done = ready("-convert")
         assert done.status == 0
@@ -149,7 +109,7 @@ class TestTru64Forms:
 
 
 class TestWords:
-    def test_each_word_does_what_it_says(self, desk: Desk) -> None:
+    def test_each_word_does_what_it_says(self, desk: Mailauth) -> None:
         assert desk("init").status == 0
         assert desk("add", "alice", "--stdin", given=SECRET).status == 0
         assert desk("passwd", "alice", "--stdin", given="second secret").status == 0
@@ -158,33 +118,33 @@ class TestWords:
         assert desk("delete", "alice", "--type", "APOP").status == 0
         assert desk("list").out == ""
 
-    def test_passwd_makes_no_new_entry(self, ready: Desk) -> None:
+    def test_passwd_makes_no_new_entry(self, ready: Mailauth) -> None:
         done = ready("passwd", "alice", "--stdin", given=SECRET)
         assert done.status == 1
         assert "mailauth add alice --type APOP" in done.err
 
-    def test_deleting_what_is_not_there_is_said(self, ready: Desk) -> None:
+    def test_deleting_what_is_not_there_is_said(self, ready: Mailauth) -> None:
         ready.add("alice", "APOP")
         done = ready("delete", "alice", "--type", "POP")
         assert done.status == 1
         assert "no POP entry for 'alice'" in done.err
         assert ready("delete", "bob").status == 1
 
-    def test_add_makes_a_missing_database_and_says_so(self, desk: Desk) -> None:
+    def test_add_makes_a_missing_database_and_says_so(self, desk: Mailauth) -> None:
         done = desk("add", "alice", "--stdin", given=SECRET)
         assert done.status == 0
         assert f"initialized {desk.database}" in done.out
         assert has_apop_entries(str(desk.database))
 
     @pytest.mark.parametrize("words", [["list"], ["delete", "alice"], ["export"]])
-    def test_others_name_the_missing_database_and_what_to_run(self, desk: Desk, words: list[str]) -> None:
+    def test_others_name_the_missing_database_and_what_to_run(self, desk: Mailauth, words: list[str]) -> None:
         done = desk(*words)
         assert done.status == 1
         assert f"there is no database {desk.database}" in done.err
         assert "mailauth init" in done.err
         assert not desk.database.exists()
 
-    def test_hash_makes_what_the_accounts_file_takes(self, desk: Desk) -> None:
+    def test_hash_makes_what_the_accounts_file_takes(self, desk: Mailauth) -> None:
         done = desk("hash", "--stdin", given=SECRET + "\n")
         assert done.status == 0
         hashed = done.out.strip()
@@ -194,7 +154,7 @@ class TestWords:
         judge = pytest.importorskip("passlib.hash").sha512_crypt
         assert judge.verify(SECRET, hashed)
 
-    def test_an_imap_entry_is_a_line_for_dovecot(self, ready: Desk) -> None:
+    def test_an_imap_entry_is_a_line_for_dovecot(self, ready: Mailauth) -> None:
         ready.add("alice", "IMAP")
         ready.add("alice", "APOP")
         done = ready("export", "--passwd-file", str(ready.folder / "passwd"))
@@ -207,7 +167,7 @@ class TestWords:
         assert hashed.startswith("{SHA512-CRYPT}$6$")
         assert crypt.verify(SECRET.encode(), hashed)
 
-    def test_help_names_every_word_and_every_tru64_option(self, desk: Desk) -> None:
+    def test_help_names_every_word_and_every_tru64_option(self, desk: Mailauth) -> None:
         done = desk("--help")
         assert done.status == 0
         for word in ("-init", "-convert", "-list", "-type", "-delete", "-user"):
@@ -218,7 +178,7 @@ class TestWords:
 
 class TestInitAgain:
     @pytest.mark.parametrize("answer", ["", "\n", "n\n", "no\n"])
-    def test_an_existing_database_stays_unless_the_answer_is_yes(self, ready: Desk, answer: str) -> None:
+    def test_an_existing_database_stays_unless_the_answer_is_yes(self, ready: Mailauth, answer: str) -> None:
         ready.add("alice", "APOP")
         done = ready("-init", given=answer)
         assert done.status == 1
@@ -226,13 +186,13 @@ class TestInitAgain:
         assert ready.db.types("alice") == {"APOP"}
 
     @pytest.mark.parametrize(("words", "answer"), [(["-init"], "y\n"), (["-init"], "Yes\n"), (["init", "--force"], "")])
-    def test_yes_or_force_empties_it(self, ready: Desk, words: list[str], answer: str) -> None:
+    def test_yes_or_force_empties_it(self, ready: Mailauth, words: list[str], answer: str) -> None:
         ready.add("alice", "APOP")
         assert ready(*words, given=answer).status == 0
         assert ready.db.types("alice") == frozenset()
         ready.add("alice", "APOP")
 
-    def test_a_file_of_something_else_is_replaced_on_a_yes_only(self, ready: Desk) -> None:
+    def test_a_file_of_something_else_is_replaced_on_a_yes_only(self, ready: Mailauth) -> None:
         ready.database.write_text("precious")
         assert ready("init").status == 1
         assert ready.database.read_text() == "precious"
@@ -243,30 +203,30 @@ class TestInitAgain:
 class TestWhatNowWorks:
     """With an APOP entry alone PASS is refused (mailauth.exclusive); POP takes the place of the login password."""
 
-    def test_apop_alone(self, ready: Desk) -> None:
+    def test_apop_alone(self, ready: Mailauth) -> None:
         told = ready.add("alice", "APOP").out.splitlines()[-1]
         assert told == "alice: APOP works now; PASS is refused while there is no POP entry"
 
-    def test_apop_alone_where_it_is_not_exclusive(self, ready: Desk) -> None:
+    def test_apop_alone_where_it_is_not_exclusive(self, ready: Mailauth) -> None:
         done = ready("add", "alice", "--stdin", given=SECRET, mailauth__exclusive="false")
         assert "PASS takes the password of the accounts file" in done.out
 
-    def test_pop_alone(self, ready: Desk) -> None:
+    def test_pop_alone(self, ready: Mailauth) -> None:
         told = ready.add("alice", "POP").out.splitlines()[-1]
         assert "PASS takes the secret of the POP entry, in place of the password" in told
         assert "APOP is refused while there is no APOP entry" in told
 
-    def test_both(self, ready: Desk) -> None:
+    def test_both(self, ready: Mailauth) -> None:
         ready.add("alice", "POP")
         told = ready.add("alice", "APOP").out.splitlines()[-1]
         assert "APOP works now; PASS takes the secret of the POP entry" in told
 
-    def test_imap_changes_nothing_here(self, ready: Desk) -> None:
+    def test_imap_changes_nothing_here(self, ready: Mailauth) -> None:
         told = ready.add("alice", "IMAP").out.splitlines()[-1]
         assert "kept for other programs" in told
         assert "PASS takes the password of the accounts file" in told
 
-    def test_settings_that_take_the_entries_out_of_use_are_said(self, ready: Desk) -> None:
+    def test_settings_that_take_the_entries_out_of_use_are_said(self, ready: Mailauth) -> None:
         never = ready("add", "alice", "--stdin", given=SECRET, apop__stamp="never")
         assert "not offered while apop.stamp is never" in never.out
         unasked = ready("add", "alice", "--stdin", given=SECRET, auth__sources="unix")
@@ -274,14 +234,14 @@ class TestWhatNowWorks:
         first = ready("add", "bob", "--type", "POP", "--stdin", given=SECRET, auth__sources="accounts,mailauth")
         assert "which auth.sources asks for first" in first.out
 
-    def test_after_a_deletion_too(self, ready: Desk) -> None:
+    def test_after_a_deletion_too(self, ready: Mailauth) -> None:
         ready.add("alice", "APOP")
         told = ready("delete", "alice").out.splitlines()[-1]
         assert "PASS takes the password of the accounts file" in told
 
 
 class TestNames:
-    def test_a_user_nobody_knows_is_refused_unless_forced(self, ready: Desk) -> None:
+    def test_a_user_nobody_knows_is_refused_unless_forced(self, ready: Mailauth) -> None:
         done = ready("add", "mickey", "--stdin", given=SECRET)
         assert done.status == 1
         assert "mickey is not in NSS and" in done.err
@@ -291,15 +251,15 @@ class TestNames:
         assert forced.status == 0
         assert "mickey: cannot log in" in forced.out
 
-    def test_an_account_that_is_refused_gets_its_entry_and_a_word(self, ready: Desk) -> None:
+    def test_an_account_that_is_refused_gets_its_entry_and_a_word(self, ready: Mailauth) -> None:
         done = ready("add", "root", "--stdin", given=SECRET)
         assert done.status == 0
         assert "root: a login from this host is refused: uid 0" in done.out
 
-    def test_a_user_of_nss_is_known(self, ready: Desk) -> None:
+    def test_a_user_of_nss_is_known(self, ready: Mailauth) -> None:
         assert ready("add", "daemon", "--stdin", given=SECRET, accounts__file="").status == 0
 
-    def test_the_name_is_kept_as_the_server_looks_for_it(self, ready: Desk) -> None:
+    def test_the_name_is_kept_as_the_server_looks_for_it(self, ready: Mailauth) -> None:
         more = {"auth__lowercase_user": "true", "auth__strip_domain": "true"}
         done = ready("add", "Alice@example.org", "--stdin", given=SECRET, **more)
         assert done.status == 0
@@ -307,7 +267,7 @@ class TestNames:
         assert ready.db.types("alice") == {"APOP"}
 
     @pytest.mark.parametrize("name", ["", "a b", "a:b", "../etc", ".x", "a\nb", "x" * 300, "é\udcff"])
-    def test_what_cannot_be_a_name_is_refused_even_by_force(self, ready: Desk, name: str) -> None:
+    def test_what_cannot_be_a_name_is_refused_even_by_force(self, ready: Mailauth, name: str) -> None:
         done = ready("add", "--force", "--stdin", "--", name, given=SECRET)
         assert done.status == 1
         assert "cannot be a user" in done.err
@@ -325,7 +285,7 @@ class TestSecrets:
             ["-user", "alice", "-type", "APOP", "opensesame"],
         ],
     )
-    def test_one_on_the_command_line_is_refused_and_not_repeated(self, ready: Desk, words: list[str]) -> None:
+    def test_one_on_the_command_line_is_refused_and_not_repeated(self, ready: Mailauth, words: list[str]) -> None:
         done = ready(*words, given="other\n")
         assert done.status == 2
         assert "never given on the command line" in done.err
@@ -342,7 +302,7 @@ class TestSecrets:
             ("x" * 256 + "\n", "longer than 255"),
         ],
     )
-    def test_what_can_be_no_secret_changes_nothing(self, ready: Desk, given: str, why: str) -> None:
+    def test_what_can_be_no_secret_changes_nothing(self, ready: Mailauth, given: str, why: str) -> None:
         ready.add("alice", "APOP")
         done = ready("passwd", "alice", "--stdin", given=given)
         assert done.status == 1
@@ -352,15 +312,15 @@ class TestSecrets:
     @pytest.mark.parametrize(
         "given", ["  with blanks \n", "ends in CR LF\r\n", "no newline", "two\nlines\n", "zwölf\n"]
     )
-    def test_stdin_is_one_line_and_its_blanks_count(self, ready: Desk, given: str) -> None:
+    def test_stdin_is_one_line_and_its_blanks_count(self, ready: Mailauth, given: str) -> None:
         assert ready("add", "alice", "--stdin", given=given).status == 0
         expected = given.split("\n")[0].removesuffix("\r").encode()
         assert ready.db.apop_secret("alice") == expected
 
-    def test_a_short_one_is_warned_about(self, ready: Desk) -> None:
+    def test_a_short_one_is_warned_about(self, ready: Mailauth) -> None:
         assert "soon guessed" in ready("add", "alice", "--stdin", given="short").err
 
-    def test_without_a_terminal_and_without_stdin_nothing_is_asked(self, ready: Desk) -> None:
+    def test_without_a_terminal_and_without_stdin_nothing_is_asked(self, ready: Mailauth) -> None:
         line = [sys.executable, "-m", "qpopper_py.tools.mailauth", "--config", "none", "hash"]
         root = str(Path(mailauth.__file__).resolve().parents[2])
         done = subprocess.run(
@@ -374,7 +334,7 @@ class TestSecrets:
         assert b"there is no terminal to ask at; --stdin" in done.stderr
         assert b"Traceback" not in done.stderr
 
-    def test_no_secret_is_in_any_file_log_or_output(self, ready: Desk) -> None:
+    def test_no_secret_is_in_any_file_log_or_output(self, ready: Mailauth) -> None:
         seen = []
         for type_ in ("POP", "APOP", "IMAP"):
             for secret in (SECRET, SECRET + " changed"):
@@ -391,7 +351,7 @@ class TestSecrets:
 
 
 class TestLog:
-    def test_every_change_is_one_notice_that_names_the_actor(self, ready: Desk) -> None:
+    def test_every_change_is_one_notice_that_names_the_actor(self, ready: Mailauth) -> None:
         ready.log.clear()
         ready.add("alice", "APOP")
         ready.add("alice", "APOP")
@@ -406,20 +366,20 @@ class TestLog:
         ]
         assert {level for level, _ in ready.log} == {syslog.LOG_NOTICE}
 
-    def test_what_changes_nothing_is_not_logged(self, ready: Desk) -> None:
+    def test_what_changes_nothing_is_not_logged(self, ready: Mailauth) -> None:
         ready.log.clear()
         ready("list")
         ready("add", "mickey", "--stdin", given=SECRET)
         ready("delete", "alice")
         assert ready.log == []
 
-    def test_facility_is_the_settings(self, ready: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_facility_is_the_settings(self, ready: Mailauth, monkeypatch: pytest.MonkeyPatch) -> None:
         opened: list[tuple[object, ...]] = []
         monkeypatch.setattr(syslog, "openlog", lambda *values: opened.append(values))
         ready.add("alice", "APOP")
         assert opened == [("mailauth", syslog.LOG_PID, syslog.LOG_MAIL)]
 
-    def test_without_syslog_it_is_told_on_stderr(self, ready: Desk) -> None:
+    def test_without_syslog_it_is_told_on_stderr(self, ready: Mailauth) -> None:
         done = ready("add", "alice", "--stdin", given=SECRET, log__to="stderr")
         assert re.search(r"^mailauth: alice: APOP entry added by ", done.err, re.MULTILINE)
 
@@ -445,20 +405,20 @@ class TestUsage:
             (["export", "--passwd-file", "--type", "POP"], "--passwd-file is of IMAP entries"),
         ],
     )
-    def test_what_is_wrong_is_named(self, ready: Desk, words: list[str], why: str) -> None:
+    def test_what_is_wrong_is_named(self, ready: Mailauth, words: list[str], why: str) -> None:
         done = ready(*words)
         assert done.status == 2
         assert why in done.err
         assert "--help" in done.err
 
-    def test_without_a_configured_database_it_says_so(self, desk: Desk) -> None:
+    def test_without_a_configured_database_it_says_so(self, desk: Mailauth) -> None:
         done = desk("list", mailauth__database="")
         assert done.status == 1
         assert "mailauth.database is empty" in done.err
 
 
 class TestTrust:
-    def test_a_database_others_can_read_is_refused_by_every_form(self, ready: Desk) -> None:
+    def test_a_database_others_can_read_is_refused_by_every_form(self, ready: Mailauth) -> None:
         ready.add("alice", "APOP")
         ready.database.chmod(0o644)
         for words in (["list"], ["add", "bob", "--stdin"], ["delete", "alice"], ["export"], ["passwd", "alice"]):
@@ -466,7 +426,7 @@ class TestTrust:
             assert done.status == 1
             assert "mode 0644" in done.err
 
-    def test_a_lost_key_is_named(self, ready: Desk) -> None:
+    def test_a_lost_key_is_named(self, ready: Mailauth) -> None:
         ready.add("alice", "POP")
         ready.key.unlink()
         done = ready("add", "alice", "--type", "APOP", "--stdin", given=SECRET)
@@ -476,19 +436,19 @@ class TestTrust:
 
 
 class TestExportImport:
-    def fill(self, desk: Desk) -> None:
+    def fill(self, desk: Mailauth) -> None:
         for type_ in ("POP", "APOP", "IMAP"):
             desk.add("alice", type_, f"secret: of {type_} ")
         desk.add("bob", "APOP", "zwölf")
 
     def test_what_was_exported_is_imported_elsewhere(
-        self, ready: Desk, tmp_path_factory: pytest.TempPathFactory
+        self, ready: Mailauth, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
         self.fill(ready)
         file = ready.folder / "backup"
         assert ready("export", "--secrets", str(file)).status == 0
         assert file.stat().st_mode & 0o7777 == 0o600
-        other = Desk(tmp_path_factory.mktemp("other"), ready.monkeypatch, ready.capsys)
+        other = Mailauth(tmp_path_factory.mktemp("other"), ready.monkeypatch, ready.capsys)
         done = other("import", str(file))
         assert done.status == 0, done.err
         assert "imported 4 entries" in done.out
@@ -500,7 +460,7 @@ class TestExportImport:
         assert other("export", "--secrets", str(again)).status == 0
         assert again.read_bytes() == file.read_bytes()
 
-    def test_without_secrets_there_are_none(self, ready: Desk) -> None:
+    def test_without_secrets_there_are_none(self, ready: Mailauth) -> None:
         self.fill(ready)
         done = ready("export", str(ready.folder / "names"))
         assert done.status == 0
@@ -512,7 +472,7 @@ class TestExportImport:
             ("bob", "APOP", ""),
         ]
 
-    def test_an_export_without_secrets_cannot_be_imported(self, ready: Desk) -> None:
+    def test_an_export_without_secrets_cannot_be_imported(self, ready: Mailauth) -> None:
         self.fill(ready)
         ready("export", str(ready.folder / "names"))
         done = ready("import", "--overwrite", str(ready.folder / "names"))
@@ -520,13 +480,13 @@ class TestExportImport:
         assert "line 2: there is no secret; it was exported without --secrets" in done.err
         assert ready.db.apop_secret("bob") == "zwölf".encode()
 
-    def test_a_file_that_is_there_is_not_written_over(self, ready: Desk) -> None:
+    def test_a_file_that_is_there_is_not_written_over(self, ready: Mailauth) -> None:
         (ready.folder / "precious").write_text("precious")
         done = ready("export", "--secrets", str(ready.folder / "precious"))
         assert done.status == 1
         assert (ready.folder / "precious").read_text() == "precious"
 
-    def test_secrets_go_to_no_file_that_others_can_read(self, ready: Desk) -> None:
+    def test_secrets_go_to_no_file_that_others_can_read(self, ready: Mailauth) -> None:
         self.fill(ready)
         target = ready.folder / "redirected"
         assert outside(ready, target, "export", "--secrets") == 1
@@ -535,7 +495,7 @@ class TestExportImport:
         assert outside(ready, target, "export", "--secrets") == 0
         assert target.read_bytes().count(b"\n") == 5
 
-    def test_what_is_there_is_kept_unless_overwritten(self, ready: Desk) -> None:
+    def test_what_is_there_is_kept_unless_overwritten(self, ready: Mailauth) -> None:
         self.fill(ready)
         file = ready.folder / "new"
         file.write_text("alice:APOP::{PLAIN}changed\ncarol:APOP:5:{PLAIN}hers\n")
@@ -546,7 +506,7 @@ class TestExportImport:
         assert ready("import", str(file), "--overwrite").status == 0
         assert ready.db.apop_secret("alice") == b"changed"
 
-    def test_clear_secrets_are_imported_for_every_type(self, ready: Desk) -> None:
+    def test_clear_secrets_are_imported_for_every_type(self, ready: Mailauth) -> None:
         text = "".join(f"alice:{type_}::{{PLAIN}}clear\n" for type_ in ("POP", "APOP", "IMAP"))
         assert ready("import", "-", given="# many\n\n" + text).status == 0
         assert ready.db.check_pop("alice", b"clear") is True
@@ -570,7 +530,7 @@ class TestExportImport:
             ("bob:APOP::{PLAIN}s3cr3t", "a second APOP entry of bob"),
         ],
     )
-    def test_a_wrong_line_is_named_and_nothing_is_imported(self, ready: Desk, line: str, why: str) -> None:
+    def test_a_wrong_line_is_named_and_nothing_is_imported(self, ready: Mailauth, line: str, why: str) -> None:
         file = ready.folder / "new"
         file.write_text(f"bob:APOP::{{PLAIN}}x\n{line}\n")
         done = ready("import", str(file))
@@ -581,7 +541,7 @@ class TestExportImport:
         assert ready("list").out == ""
 
 
-def outside(desk: Desk, target: Path, *words: str) -> int:
+def outside(desk: Mailauth, target: Path, *words: str) -> int:
     """Run it as a process of its own with its output in ``target``."""
     line = [sys.executable, "-m", "qpopper_py.tools.mailauth", "--config", "none"]
     for name, value in desk.settings.items():
@@ -618,7 +578,7 @@ class TestConvert:
         return path
 
     @pytest.mark.parametrize("form", ["-convert", "convert", "--convert"])
-    def test_apop_secrets_are_taken_over_and_work(self, desk: Desk, file: Path, form: str) -> None:
+    def test_apop_secrets_are_taken_over_and_work(self, desk: Mailauth, file: Path, form: str) -> None:
         before = file.read_bytes()
         done = desk(form, str(file))
         assert done.status == 0, done.err
@@ -629,7 +589,7 @@ class TestConvert:
         assert desk.db.apop_secret("bob") == b"swordfish"
         assert file.read_bytes() == before
 
-    def test_what_was_left_out_is_counted_and_named(self, desk: Desk, file: Path) -> None:
+    def test_what_was_left_out_is_counted_and_named(self, desk: Mailauth, file: Path) -> None:
         out = desk("convert", str(file)).out
         assert "1 have no APOP secret and were left out: carol" in out
         assert "1 have a SCRAM-MD5 field" in out
@@ -637,7 +597,7 @@ class TestConvert:
         for secret in ("tanstaaf", "swordfish", "minnie"):
             assert secret not in out
 
-    def test_entries_that_are_here_are_kept_unless_overwritten(self, desk: Desk, file: Path) -> None:
+    def test_entries_that_are_here_are_kept_unless_overwritten(self, desk: Mailauth, file: Path) -> None:
         desk.add("alice", "APOP", "newer secret")
         done = desk("convert", str(file))
         assert "1 were here already and kept as they are here (--overwrite replaces them): alice" in done.out
@@ -646,27 +606,27 @@ class TestConvert:
         assert desk("convert", "--overwrite", str(file)).status == 0
         assert desk.db.apop_secret("alice") == b"tanstaaf"
 
-    def test_a_damaged_record_is_named_and_the_others_converted(self, desk: Desk, file: Path) -> None:
+    def test_a_damaged_record_is_named_and_the_others_converted(self, desk: Mailauth, file: Path) -> None:
         file.write_text(dump([*self.old, (b"\xff\0", b"x"), (b"../x\0", obscured(b"y") + b"\0\0")]))
         done = desk("convert", str(file))
         assert done.status == 1
         assert done.out.count("not converted:") == 2
         assert desk.db.apop_secret("alice") == b"tanstaaf"
 
-    def test_two_records_of_a_user_that_contradict_each_other_are_left_out(self, desk: Desk, file: Path) -> None:
+    def test_two_records_of_a_user_that_contradict_each_other_are_left_out(self, desk: Mailauth, file: Path) -> None:
         file.write_text(dump([*self.old, (b"alice", b"other")]))
         done = desk("convert", str(file))
         assert done.status == 1
         assert "alice has two entries that contradict each other" in done.out
         assert desk.db.types("alice") == frozenset()
 
-    def test_a_file_of_mailutils(self, desk: Desk, tmp_path: Path) -> None:
+    def test_a_file_of_mailutils(self, desk: Mailauth, tmp_path: Path) -> None:
         path = tmp_path / "apop"
         path.write_text("# mailutils\nalice: tan:staaf\n")
         assert desk("convert", str(path)).status == 0
         assert desk.db.apop_secret("alice") == b"tan:staaf"
 
-    def test_what_cannot_be_read_is_named_with_what_to_run(self, desk: Desk, tmp_path: Path) -> None:
+    def test_what_cannot_be_read_is_named_with_what_to_run(self, desk: Mailauth, tmp_path: Path) -> None:
         path = tmp_path / "pop.auth"
         path.write_bytes(b"\xcf\x9a\x57\x13" + bytes(500))
         done = desk("convert", str(path))
@@ -676,7 +636,7 @@ class TestConvert:
 
 
 class TestRights:
-    def test_who_is_not_the_owner_is_told_what_to_run(self, ready: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_who_is_not_the_owner_is_told_what_to_run(self, ready: Mailauth, monkeypatch: pytest.MonkeyPatch) -> None:
         ready.add("alice", "APOP")
         monkeypatch.setattr(os, "geteuid", lambda: 54321)
         monkeypatch.setattr(os, "getuid", lambda: 54321)
@@ -689,7 +649,7 @@ class TestRights:
             assert f"run: sudo mailauth {words[0]}" in done.err
         monkeypatch.undo()
 
-    def test_an_invented_sudo_uid_is_nothing(self, ready: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_invented_sudo_uid_is_nothing(self, ready: Mailauth, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SUDO_UID", "0")
         monkeypatch.setattr(os, "geteuid", lambda: 54321)
         monkeypatch.setattr(os, "getuid", lambda: 54321)
@@ -698,7 +658,7 @@ class TestRights:
         assert "Only the superuser" in done.err
 
     @pytest.mark.root
-    def test_root_itself_has_no_entry(self, ready: Desk) -> None:
+    def test_root_itself_has_no_entry(self, ready: Mailauth) -> None:
         done = ready("--stdin", given=SECRET)
         assert done.status == 1
         assert "mailauth add USER" in done.err
@@ -707,6 +667,6 @@ class TestRights:
 @pytest.mark.parametrize(
     "words", ["--stdin -type=POP add alice", "add --type POP alice --stdin", "-type pop --stdin -user alice"]
 )
-def test_options_may_stand_anywhere(ready: Desk, words: str) -> None:
+def test_options_may_stand_anywhere(ready: Mailauth, words: str) -> None:
     assert ready(*words.split(), given=SECRET).status == 0
     assert ready.db.types("alice") == {"POP"}

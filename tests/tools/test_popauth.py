@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import syslog
@@ -10,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from qpopper_py.auth.authdb import AuthDb
 from qpopper_py.auth.authdb_edit import Editor, create
 from qpopper_py.stamp import has_apop_entries
 from qpopper_py.tools import popauth, popauth_line
 from qpopper_py.tools.popauth_line import MODES, weakness
 from tests.guard import GUARD
 from tests.harness import environment
+from tests.tools.desk import Desk, Done
 from tests.tools.test_mailauth_terminal import Terminal
 
 SECRET = "tAn5-taaf"
@@ -24,38 +23,16 @@ OTHER = "an 0ther one"
 GUARD.secret(OTHER, "a popauth password")
 
 
-class Done:
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-
-class Desk:
-    """popauth on a database of its own, alice and bob in an accounts file; ``answers`` are typed at the prompts."""
+class Popauth(Desk):
+    """popauth at such a desk; ``answers`` are typed at the prompts."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self.monkeypatch = monkeypatch
-        self.capsys = capsys
-        self.log: list[tuple[int, str]] = []
+        super().__init__(folder, monkeypatch, capsys)
         self.prompts: list[str] = []
         self.answers: list[str] = []
-        accounts = folder / "accounts"
-        accounts.write_text("alice::8:8::/home/alice::\nbob::8:8::/home/bob::\n")
-        accounts.chmod(0o600)
-        self.database, self.key = folder / "db/mailauth.db", folder / "keys/key"
-        self.settings = {
-            "mailauth.database": self.database,
-            "mailauth.key": self.key,
-            "mailauth.owner": "pop",
-            "accounts.file": accounts,
-            "state_dir": folder,
-            "log.to": "syslog",
-        }
-        monkeypatch.setattr(syslog, "syslog", lambda level, line: self.log.append((level, line)))
+        self.settings["mailauth.owner"] = "pop"
         for module in (popauth, popauth_line):
             monkeypatch.setattr(module, "prompt", self.prompt)
-        for name in ("SUDO_UID", "SUDO_USER"):
-            monkeypatch.delenv(name, raising=False)
 
     def prompt(self, text: str) -> bytes:
         self.prompts.append(text)
@@ -64,41 +41,28 @@ class Desk:
     def __call__(
         self, *words: str, called: str = "/usr/bin/popauth", typed: tuple[str, ...] = (), given: str = ""
     ) -> Done:
-        line = ["--config", "none"]
-        for name, value in self.settings.items():
-            line += ["--set", f"{name}={value}"]
         self.answers, self.prompts = list(typed), []
-        self.monkeypatch.setattr(sys, "stdin", io.StringIO(given))
-        before = os.umask(0o022)
-        try:
-            status = popauth.main([*line, *words], called)
-        finally:
-            os.umask(before)
-        seen = self.capsys.readouterr()
-        for text in (seen.out, seen.err, *(line for _, line in self.log)):
+        done = self.run(lambda line: popauth.main(line, called), words, given)
+        for text in (done.out, done.err, *(line for _, line in self.log)):
             GUARD.saw("popauth", text.encode())
             assert SECRET not in text
-        return Done(status, seen.out, seen.err)
+        return done
 
-    def made(self) -> Desk:
+    def made(self) -> Popauth:
         create(str(self.database), str(self.key), "")
         return self
-
-    @property
-    def db(self) -> AuthDb:
-        return AuthDb(str(self.database), str(self.key), "pop")
 
     def put(self, user: str, type_: str = "APOP") -> None:
         Editor(str(self.database), str(self.key), "").put(user, type_, SECRET.encode())
 
 
 @pytest.fixture
-def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
-    return Desk(tmp_path, monkeypatch, capsys)
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Popauth:
+    return Popauth(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture
-def desk(empty: Desk) -> Desk:
+def desk(empty: Popauth) -> Popauth:
     return empty.made()
 
 
@@ -116,14 +80,14 @@ def test_the_scripts_of_the_three_names_are_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["mailauth", "popauth2", ""])
-def test_another_name_is_an_unknown_mode(desk: Desk, name: str) -> None:
+def test_another_name_is_an_unknown_mode(desk: Popauth, name: str) -> None:
     done = desk(called=f"/usr/bin/{name}" if name else "/")
     assert (done.status, done.err) == (1, f"Unknown mode: {name}\n")
 
 
 @pytest.mark.parametrize("name", MODES)
 @pytest.mark.parametrize("word", ["-help", "--help"])
-def test_help_names_every_action(desk: Desk, name: str, word: str) -> None:
+def test_help_names_every_action(desk: Popauth, name: str, word: str) -> None:
     done = desk(word, called=f"/x/{name}")
     assert done.status == 0
     assert done.out.startswith(f"usage: {name} ")
@@ -138,7 +102,7 @@ def test_help_names_every_action(desk: Desk, name: str, word: str) -> None:
         assert option in done.out
 
 
-def test_version(desk: Desk) -> None:
+def test_version(desk: Popauth) -> None:
     assert desk("-version").out.startswith("popauth (qpopper_py) ")
 
 
@@ -149,7 +113,7 @@ def test_version(desk: Desk) -> None:
         ["-user", "alice", "a", "b"],
     ],
 )  # fmt: skip
-def test_wrong_usage_prints_the_usage_and_fails(desk: Desk, words: list[str]) -> None:
+def test_wrong_usage_prints_the_usage_and_fails(desk: Popauth, words: list[str]) -> None:
     done = desk(*words)
     assert done.status == 1
     assert "usage: popauth [-debug | -trace FILE] [ACTION]" in done.err
@@ -161,7 +125,7 @@ def test_wrong_usage_prints_the_usage_and_fails(desk: Desk, words: list[str]) ->
 
 
 @needs_root
-def test_init_makes_a_database_that_is_nobody_elses(empty: Desk) -> None:
+def test_init_makes_a_database_that_is_nobody_elses(empty: Popauth) -> None:
     assert empty("-init").status == 0
     assert empty.database.stat().st_mode & 0o777 == 0o600
     assert empty.log[-1][1].startswith(f'popauth: db "{empty.database}" initialized by "root"')
@@ -171,7 +135,7 @@ def test_init_makes_a_database_that_is_nobody_elses(empty: Desk) -> None:
 @pytest.mark.parametrize(
     ("answer", "status", "left"), [("y\n", 0, False), ("Yes\n", 0, False), ("n\n", 1, True), ("", 1, True)]
 )
-def test_init_asks_before_it_throws_a_database_away(desk: Desk, answer: str, status: int, left: bool) -> None:
+def test_init_asks_before_it_throws_a_database_away(desk: Popauth, answer: str, status: int, left: bool) -> None:
     desk.put("alice")
     done = desk("-init", given=answer)
     assert (done.status, done.out) == (status, "Really initialize POP authentication DB? ")
@@ -179,7 +143,7 @@ def test_init_asks_before_it_throws_a_database_away(desk: Desk, answer: str, sta
 
 
 @needs_root
-def test_init_safe_leaves_a_database_alone(desk: Desk) -> None:
+def test_init_safe_leaves_a_database_alone(desk: Popauth) -> None:
     desk.put("alice")
     done = desk("-init", "-safe")
     assert (done.status, done.out) == (0, f"POP authentication DB not initialized (exists): {desk.database}\n")
@@ -192,7 +156,7 @@ def test_init_safe_leaves_a_database_alone(desk: Desk) -> None:
 
 @needs_root
 @pytest.mark.parametrize(("name", "field"), [("popauth", "APOP"), ("apopauth", "APOP"), ("scramauth", "SCRAM")])
-def test_a_user_is_added_then_changed(desk: Desk, name: str, field: str) -> None:
+def test_a_user_is_added_then_changed(desk: Popauth, name: str, field: str) -> None:
     done = desk("-user", "alice", called=name, typed=(SECRET, SECRET))
     assert (done.status, done.err) == (0, f"Adding only {field} password for alice.\n")
     assert desk.prompts == ["New password:", "Retype new password:"]
@@ -213,7 +177,7 @@ def test_a_user_is_added_then_changed(desk: Desk, name: str, field: str) -> None
         ((OTHER, OTHER + "x"), "Mismatch -- password unchanged."),
     ],
 )
-def test_what_leaves_the_password_as_it_is(desk: Desk, typed: tuple[str, ...], words: str) -> None:
+def test_what_leaves_the_password_as_it_is(desk: Popauth, typed: tuple[str, ...], words: str) -> None:
     desk.put("alice")
     done = desk("-user", "alice", typed=typed)
     assert done.status == 1
@@ -222,7 +186,7 @@ def test_what_leaves_the_password_as_it_is(desk: Desk, typed: tuple[str, ...], w
 
 
 @needs_root
-def test_a_password_on_the_command_line_skips_prompts_and_rule_and_is_warned_of(desk: Desk) -> None:
+def test_a_password_on_the_command_line_skips_prompts_and_rule_and_is_warned_of(desk: Popauth) -> None:
     done = desk("-user", "alice", "123")
     assert (done.status, desk.prompts) == (0, [])
     assert "can read a password in a command line" in done.err
@@ -230,7 +194,7 @@ def test_a_password_on_the_command_line_skips_prompts_and_rule_and_is_warned_of(
 
 
 @needs_root
-def test_a_star_clears_the_field(desk: Desk) -> None:
+def test_a_star_clears_the_field(desk: Popauth) -> None:
     desk.put("alice")
     desk.put("alice", "POP")
     assert desk("-user", "alice", "*").status == 0
@@ -239,14 +203,14 @@ def test_a_star_clears_the_field(desk: Desk) -> None:
 
 @needs_root
 @pytest.mark.parametrize("password", ["with\x01control", "x" * 256])
-def test_what_no_client_can_send_is_refused(desk: Desk, password: str) -> None:
+def test_what_no_client_can_send_is_refused(desk: Popauth, password: str) -> None:
     assert desk("-user", "alice", password).status == 1
     assert not desk.db.types("alice")
 
 
 @needs_root
 @pytest.mark.parametrize("user", ["mallory", "../alice", "al:ice", "x" * 300])
-def test_who_is_no_account_has_no_entry(desk: Desk, user: str) -> None:
+def test_who_is_no_account_has_no_entry(desk: Popauth, user: str) -> None:
     done = desk("-user", user, typed=(SECRET, SECRET))
     assert done.status == 1
     assert done.err.startswith("popauth: ")
@@ -272,7 +236,7 @@ def test_the_rule(secret: str, complaint: str) -> None:
 
 
 @needs_root
-def test_who_insists_twice_has_a_bad_password(desk: Desk) -> None:
+def test_who_insists_twice_has_a_bad_password(desk: Popauth) -> None:
     done = desk("-user", "alice", typed=("1234", "abc", "12", "12"))
     assert done.status == 0
     assert done.err.splitlines()[1:] == [
@@ -288,7 +252,7 @@ def test_who_insists_twice_has_a_bad_password(desk: Desk) -> None:
 
 
 @needs_root
-def test_list_has_a_line_for_each_user_with_an_entry(desk: Desk) -> None:
+def test_list_has_a_line_for_each_user_with_an_entry(desk: Popauth) -> None:
     desk.put("bob")
     desk.put("alice")
     desk.put("carol", "POP")
@@ -299,7 +263,7 @@ def test_list_has_a_line_for_each_user_with_an_entry(desk: Desk) -> None:
 
 
 @needs_root
-def test_delete_warns_and_tells_the_log(desk: Desk) -> None:
+def test_delete_warns_and_tells_the_log(desk: Popauth) -> None:
     desk.put("alice")
     done = desk("-delete", "alice")
     assert (done.status, done.err) == (0, 'Warning: deleting user "alice"\n')
@@ -311,7 +275,7 @@ def test_delete_warns_and_tells_the_log(desk: Desk) -> None:
 
 @pytest.mark.parametrize("words", [["-list", "ALL"], ["-delete", "alice"], ["-user", "alice", "x"]])
 @needs_root
-def test_without_a_database_the_way_to_one_is_told(empty: Desk, words: list[str]) -> None:
+def test_without_a_database_the_way_to_one_is_told(empty: Popauth, words: list[str]) -> None:
     done = empty(*words)
     assert done.status == 1
     assert "root makes it: popauth -init" in done.err
@@ -322,7 +286,7 @@ def test_without_a_database_the_way_to_one_is_told(empty: Desk, words: list[str]
 
 
 @pytest.fixture
-def stranger(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def stranger(desk: Popauth, monkeypatch: pytest.MonkeyPatch) -> Popauth:
     """Neither root nor pop."""
     monkeypatch.setattr(os, "geteuid", lambda: 61077)
     monkeypatch.setattr(os, "getuid", lambda: 61077)
@@ -330,7 +294,7 @@ def stranger(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 
 @pytest.mark.parametrize("words", [["-user", "alice"], ["-user", "alice", "x"], ["-delete", "alice"], ["-list", "ALL"]])
-def test_others_may_not_administer(stranger: Desk, words: list[str]) -> None:
+def test_others_may_not_administer(stranger: Popauth, words: list[str]) -> None:
     done = stranger(*words)
     assert (done.status, done.err) == (
         1,
@@ -338,13 +302,15 @@ def test_others_may_not_administer(stranger: Desk, words: list[str]) -> None:
     )
 
 
-def test_others_may_not_init(stranger: Desk) -> None:
+def test_others_may_not_init(stranger: Popauth) -> None:
     done = stranger("-init")
     assert (done.status, done.err) == (1, "popauth: Only superuser can perform the requested function\n")
 
 
 @needs_root
-def test_by_sudo_users_change_their_own_and_are_asked_for_the_old(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_by_sudo_users_change_their_own_and_are_asked_for_the_old(
+    desk: Popauth, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SUDO_UID", "61077")
     monkeypatch.setattr(popauth.Caller, "name", "alice")
     done = desk(typed=(SECRET, SECRET))
@@ -362,7 +328,7 @@ def test_by_sudo_users_change_their_own_and_are_asked_for_the_old(desk: Desk, mo
 
 
 @needs_root
-def test_a_trace_is_appended_to_a_private_file_and_holds_no_secret(desk: Desk) -> None:
+def test_a_trace_is_appended_to_a_private_file_and_holds_no_secret(desk: Popauth) -> None:
     trace = desk.folder / "trace"
     desk("-trace", str(trace), "-user", "alice", typed=(SECRET, SECRET))
     desk("-trace", str(trace), "-delete", "alice")
@@ -373,7 +339,7 @@ def test_a_trace_is_appended_to_a_private_file_and_holds_no_secret(desk: Desk) -
 
 
 @needs_root
-def test_a_trace_follows_no_link(desk: Desk) -> None:
+def test_a_trace_follows_no_link(desk: Popauth) -> None:
     (desk.folder / "trace").symlink_to(desk.folder / "target")
     done = desk("-trace", str(desk.folder / "trace"), "-list", "ALL")
     assert done.status == 1
@@ -381,14 +347,14 @@ def test_a_trace_follows_no_link(desk: Desk) -> None:
 
 
 @needs_root
-def test_by_sudo_there_is_no_trace(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_by_sudo_there_is_no_trace(desk: Popauth, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_UID", "61077")
     assert "-trace is not for who runs this by sudo" in desk("-trace", str(desk.folder / "trace")).err
     assert not (desk.folder / "trace").exists()
 
 
 @needs_root
-def test_debug_tells_what_is_done(desk: Desk) -> None:
+def test_debug_tells_what_is_done(desk: Popauth) -> None:
     assert "[popauth] list by root" in desk("-debug", "-list", "ALL").err
 
 
@@ -397,7 +363,7 @@ def test_debug_tells_what_is_done(desk: Desk) -> None:
 
 
 @needs_root
-def test_the_script_asks_at_the_terminal_and_shows_nothing(empty: Desk) -> None:
+def test_the_script_asks_at_the_terminal_and_shows_nothing(empty: Popauth) -> None:
     script = Path(__file__).resolve().parent.parent.parent / "scripts/scramauth"
     if not script.exists():
         pytest.skip("the scripts are not beside the tests here")

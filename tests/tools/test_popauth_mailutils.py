@@ -2,67 +2,39 @@
 
 from __future__ import annotations
 
-import io
-import os
 import stat
-import sys
 from pathlib import Path
 
 import pytest
 
-from qpopper_py.auth.authdb import AuthDb
 from qpopper_py.tools import popauth_mailutils as popauth
+from tests.tools.desk import Desk
 
 SECRET = "correct horse battery"
 OTHER = "staple horse correct"
 
 
-class Desk:
-    """popauth on a database of its own; alice and bob are in its accounts file."""
+class Popauth(Desk):
+    """mailutils' popauth at such a desk."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self.monkeypatch = monkeypatch
-        self.capsys = capsys
-        accounts = folder / "accounts"
-        accounts.write_text("alice::8:8::/home/alice::\nbob::8:8::/home/bob::\n")
-        accounts.chmod(0o600)
-        self.database = folder / "db/mailauth.db"
-        self.settings = {
-            "mailauth.database": self.database,
-            "mailauth.key": folder / "keys/key",
-            "mailauth.owner": "",
-            "accounts.file": accounts,
-            "state_dir": folder,
-            "log.to": "stderr",
-        }
+    prefix = "--qp-"
 
     def __call__(self, *words: str, given: str = "") -> tuple[int, str, str]:
         """(exit status, standard output, standard error)"""
-        line = ["--qp-config", "none"]
-        for name, value in self.settings.items():
-            line += ["--qp-set", f"{name}={value}"]
-        self.monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
-        before = os.umask(0o022)
-        try:
-            status = popauth.main([*line, *words])
-        finally:
-            os.umask(before)
-        seen = self.capsys.readouterr()
-        return status, seen.out, seen.err
+        done = self.run(popauth.main, words, given, log__to="stderr")
+        return done.status, done.out, done.err
 
     def secret(self, user: str) -> bytes:
-        db = AuthDb(str(self.database), str(self.folder / "keys/key"), "")
-        stored = db.stored(user, "APOP")
-        return b"" if stored is None else db.opened(user, stored)
+        stored = self.db.stored(user, "APOP")
+        return b"" if stored is None else self.db.opened(user, stored)
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
-    return Desk(tmp_path, monkeypatch, capsys)
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Popauth:
+    return Popauth(tmp_path, monkeypatch, capsys)
 
 
-def test_a_user_is_added_changed_listed_and_deleted(desk: Desk) -> None:
+def test_a_user_is_added_changed_listed_and_deleted(desk: Popauth) -> None:
     assert desk("-a", "-u", "alice", "-p", SECRET)[0] == 0
     assert desk.secret("alice") == SECRET.encode()
     assert desk("-m", "-u", "alice", "-p", OTHER)[0] == 0
@@ -72,7 +44,7 @@ def test_a_user_is_added_changed_listed_and_deleted(desk: Desk) -> None:
     assert desk.secret("alice") == b""
 
 
-def test_a_second_add_changes_nothing(desk: Desk) -> None:
+def test_a_second_add_changes_nothing(desk: Popauth) -> None:
     desk("--add", "--user=alice", f"--password={SECRET}")
     status, _, said = desk("--add", "--user=alice", f"--password={OTHER}")
     assert status == 1
@@ -80,20 +52,20 @@ def test_a_second_add_changes_nothing(desk: Desk) -> None:
     assert desk.secret("alice") == SECRET.encode()
 
 
-def test_modify_makes_no_entry(desk: Desk) -> None:
+def test_modify_makes_no_entry(desk: Popauth) -> None:
     desk("-a", "-u", "bob", "-p", SECRET)
     assert desk("-m", "-u", "alice", "-p", SECRET)[0] == 1
     assert desk.secret("alice") == b""
 
 
-def test_a_secret_on_the_command_line_is_taken_and_warned_of(desk: Desk) -> None:
+def test_a_secret_on_the_command_line_is_taken_and_warned_of(desk: Popauth) -> None:
     _, out, err = desk("-a", "-u", "alice", "-p", SECRET)
     assert "can see the secret" in err
     assert SECRET not in out + err
 
 
 @pytest.mark.parametrize("how", ["file", "standard input"])
-def test_create_takes_over_a_text_file(desk: Desk, how: str) -> None:
+def test_create_takes_over_a_text_file(desk: Popauth, how: str) -> None:
     text = f"alice:{SECRET}\nbob:{OTHER}\n"
     if how == "file":
         source = desk.folder / "apop.txt"
@@ -105,7 +77,7 @@ def test_create_takes_over_a_text_file(desk: Desk, how: str) -> None:
     assert (desk.secret("alice"), desk.secret("bob")) == (SECRET.encode(), OTHER.encode())
 
 
-def test_a_list_with_secrets_goes_to_a_file_of_its_owner_alone(desk: Desk) -> None:
+def test_a_list_with_secrets_goes_to_a_file_of_its_owner_alone(desk: Popauth) -> None:
     desk("-a", "-u", "alice", "-p", SECRET)
     place = desk.folder / "list"
     assert desk("-l", "-o", str(place))[0] == 0
@@ -113,7 +85,7 @@ def test_a_list_with_secrets_goes_to_a_file_of_its_owner_alone(desk: Desk) -> No
     assert stat.S_IMODE(place.stat().st_mode) == 0o600
 
 
-def test_an_old_file_is_listed_and_not_written(desk: Desk) -> None:
+def test_an_old_file_is_listed_and_not_written(desk: Popauth) -> None:
     old = desk.folder / "apop.db"
     old.write_text(f"carol:{SECRET}\n")
     assert desk("-l", "-f", str(old))[:2] == (0, "carol\n")
@@ -124,12 +96,12 @@ def test_an_old_file_is_listed_and_not_written(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("line", [["-a", "-d"], ["-a"], ["-d"], ["-z"], ["alice"]])
-def test_what_makes_no_sense_is_wrong_usage(desk: Desk, line: list[str]) -> None:
+def test_what_makes_no_sense_is_wrong_usage(desk: Popauth, line: list[str]) -> None:
     assert desk(*line)[0] == 2
 
 
 @pytest.mark.parametrize("letters", ["?", "V"])
-def test_help_and_version_are_printed(desk: Desk, letters: str) -> None:
+def test_help_and_version_are_printed(desk: Popauth, letters: str) -> None:
     status, out, _ = desk(f"-{letters}")
     assert status == 0
     assert "mailutils-popauth" in out

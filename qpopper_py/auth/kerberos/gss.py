@@ -1,5 +1,7 @@
 """MIT's libgssapi_krb5 by ctypes: the accepting side of RFC 4752, without a security layer."""
 
+import functools
+
 from qpopper_py.auth.kerberos.child import Declined
 from qpopper_py.auth.kerberos.krb5 import is_ours
 from qpopper_py.errors import CredentialStoreError, MissingLibrary
@@ -49,14 +51,10 @@ class Library:
         self.Buffer, self.Oid, self.OidSet, self.Bindings = Buffer, Oid, OidSet, Bindings
 
 
-_found: "list[Library]" = []
-
-
+@functools.cache
 def library() -> Library:
     """libgssapi_krb5, loaded once.  Raises MissingLibrary."""
-    if not _found:
-        _found.append(Library())
-    return _found[0]
+    return Library()
 
 
 class Acceptor:

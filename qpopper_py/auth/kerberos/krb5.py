@@ -1,5 +1,7 @@
 """MIT's libkrb5 by ctypes: as little of it as a service needs."""
 
+import functools
+
 from qpopper_py.auth.kerberos.child import Declined
 from qpopper_py.errors import CredentialStoreError, MissingLibrary
 
@@ -60,14 +62,10 @@ class Library:
         self.Data, self.Entry, self.Authenticator, self.Error = Data, Entry, Authenticator, Error
 
 
-_found: "list[Library]" = []
-
-
+@functools.cache
 def library() -> Library:
     """libkrb5, loaded once.  Raises MissingLibrary."""
-    if not _found:
-        _found.append(Library())
-    return _found[0]
+    return Library()
 
 
 class Krb5:
