@@ -3,8 +3,8 @@
  *
  * Everything here is also there in Python, with the same answers (tests/store/test_kernel.py holds the two against
  * each other); which is used is chosen in kernel.py.  Buffers are bounded (a window of the scan, a piece of a
- * message), a call takes well under a millisecond, but for boundaries(), which has threads of its own for a while, and a
- * session is a process: the GIL is kept.
+ * message), a call takes well under a millisecond, but for boundaries() and headers(), which have threads of their own
+ * for a while, and a session is a process: the GIL is kept.
  *
  * Stable ABI of Python 3.11: one build serves that and all later ones.
  */
@@ -539,59 +539,92 @@ static PyObject *survey(PyObject *module, PyObject *args)
     return answer < 0 ? NULL : PyBool_FromLong(answer);
 }
 
-/* --------------------------------------------------------------------------------------------- boundaries */
+/* --------------------------------------------------------------------------------------------- rows of a file */
 
-#define LINE 4096 /* octets of a separator at most, as in from_line.py */
+#define LINE 4096      /* octets of a separator at most, as in from_line.py */
+#define HEAD (64 << 10) /* of a header that is hashed here */
 
-/* CRC-32 of the octets of a file from 3 before each start up to each text; 0 where the file does not reach. */
+/* What a file holds from each start up to each stop, told by ``look`` in ``width`` octets a row. */
 struct rows {
     int fd;
-    const int64_t *starts, *texts;
-    Py_ssize_t count;
-    uint32_t *crcs;
+    const int64_t *starts, *stops;
+    Py_ssize_t count, width;
+    void (*look)(int fd, int64_t start, int64_t stop, unsigned char *told);
+    unsigned char *told;
 };
 
-static void *read_rows(void *argument)
+static void look_at_line(int fd, int64_t start, int64_t stop, unsigned char *told)
 {
-    const struct rows *of = argument;
     unsigned char line[LINE + BACK];
-    for (Py_ssize_t row = 0; row < of->count; row++) {
-        int64_t from = of->starts[row] < BACK ? 0 : of->starts[row] - BACK, size = of->texts[row] - from;
-        of->crcs[row] = 0;
-        if (size < 0 || size > (int64_t)sizeof line || pread(of->fd, line, (size_t)size, from) != size)
-            continue;
-        of->crcs[row] = crc32(line, size);
-    }
+    int64_t from = start < BACK ? 0 : start - BACK, size = stop - from;
+    uint32_t crc = 0;
+    if (size >= 0 && size <= (int64_t)sizeof line && pread(fd, line, (size_t)size, from) == size)
+        crc = crc32(line, size);
+    memcpy(told, &crc, sizeof crc);
+}
+
+static void look_at_header(int fd, int64_t start, int64_t stop, unsigned char *told)
+{
+    unsigned char head[HEAD];
+    int64_t size = stop - start;
+    memset(told, 0, DIGEST);
+    if (size >= 0 && size <= (int64_t)sizeof head && pread(fd, head, (size_t)size, start) == size)
+        blake2b(head, (Py_ssize_t)size, told);
+}
+
+static void *look_at_part(void *argument)
+{
+    const struct rows *part = argument;
+    for (Py_ssize_t row = 0; row < part->count; row++)
+        part->look(part->fd, part->starts[row], part->stops[row], part->told + row * part->width);
     return NULL;
 }
 
 #define THREADS 4
-#define WORTH 2048 /* rows that cost more than a thread does */
+#define WORTH 1024 /* rows that cost more than a thread does */
 
 /* A microsecond a row, most of it the system call: so in threads, one for each processor.  They touch nothing of
    Python's and hear no signal, and all have ended when this returns. */
-static void read_boundaries(const struct rows *all)
+static void look_at_rows(const struct rows *all)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     Py_ssize_t parts = processors < THREADS ? processors : THREADS;
     if (parts > all->count / WORTH)
         parts = all->count / WORTH;
-    struct rows part[THREADS];
+    struct rows part[THREADS], rest = *all;
     pthread_t thread[THREADS];
     sigset_t every, before;
-    Py_ssize_t begun = 0, row = 0;
+    Py_ssize_t begun = 0, each = parts > 1 ? all->count / parts : 0;
     sigfillset(&every);
     pthread_sigmask(SIG_SETMASK, &every, &before);
-    for (; begun + 1 < parts; begun++, row += all->count / parts) {
-        part[begun] = (struct rows){all->fd, all->starts + row, all->texts + row, all->count / parts, all->crcs + row};
-        if (pthread_create(&thread[begun], NULL, read_rows, &part[begun]) != 0)
+    for (; begun + 1 < parts; begun++) {
+        part[begun] = rest;
+        part[begun].count = each;
+        if (pthread_create(&thread[begun], NULL, look_at_part, &part[begun]) != 0)
             break; /* no more to be had: the rest is ours */
+        rest.starts += each, rest.stops += each, rest.told += each * rest.width, rest.count -= each;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    struct rows rest = {all->fd, all->starts + row, all->texts + row, all->count - row, all->crcs + row};
-    read_rows(&rest);
+    look_at_part(&rest);
     while (begun > 0)
         pthread_join(thread[--begun], NULL);
+}
+
+static PyObject *told_of(PyObject *args, const char *format, struct rows rows)
+{
+    Py_buffer starts, stops;
+    PyObject *made = NULL;
+    if (!PyArg_ParseTuple(args, format, &rows.fd, &starts, &stops))
+        return NULL;
+    rows.starts = starts.buf, rows.stops = stops.buf;
+    rows.count = starts.len / (Py_ssize_t)sizeof(int64_t);
+    if (starts.len != stops.len)
+        PyErr_SetString(PyExc_ValueError, "both columns must have as many rows");
+    else if ((made = new_bytes(rows.count * rows.width, &rows.told)) != NULL)
+        look_at_rows(&rows);
+    PyBuffer_Release(&starts);
+    PyBuffer_Release(&stops);
+    return made;
 }
 
 PyDoc_STRVAR(boundaries_doc,
@@ -600,21 +633,18 @@ PyDoc_STRVAR(boundaries_doc,
 
 static PyObject *boundaries(PyObject *module, PyObject *args)
 {
-    int fd;
-    Py_buffer starts, texts;
-    unsigned char *crcs;
-    PyObject *made = NULL;
     (void)module;
-    if (!PyArg_ParseTuple(args, "iy*y*:boundaries", &fd, &starts, &texts))
-        return NULL;
-    Py_ssize_t count = starts.len / (Py_ssize_t)sizeof(int64_t);
-    if (starts.len != texts.len)
-        PyErr_SetString(PyExc_ValueError, "boundaries: as many starts as texts are needed");
-    else if ((made = new_bytes(count * (Py_ssize_t)sizeof(uint32_t), &crcs)) != NULL)
-        read_boundaries(&(struct rows){fd, starts.buf, texts.buf, count, (uint32_t *)(void *)crcs});
-    PyBuffer_Release(&starts);
-    PyBuffer_Release(&texts);
-    return made;
+    return told_of(args, "iy*y*:boundaries", (struct rows){.width = sizeof(uint32_t), .look = look_at_line});
+}
+
+PyDoc_STRVAR(headers_doc,
+             "headers(fd, starts, bodies) -> bytes: the hash of each header, as survey() has it in digests; octets that are\n"
+             "all 0 where it is longer than 64 KiB or cannot be read.  starts, bodies: native 64-bit integers.");
+
+static PyObject *headers(PyObject *module, PyObject *args)
+{
+    (void)module;
+    return told_of(args, "iy*y*:headers", (struct rows){.width = DIGEST, .look = look_at_header});
 }
 
 static PyMethodDef methods[] = {
@@ -622,6 +652,7 @@ static PyMethodDef methods[] = {
     {"stuffed", stuffed, METH_O, stuffed_doc},
     {"survey", survey, METH_VARARGS, survey_doc},
     {"boundaries", boundaries, METH_VARARGS, boundaries_doc},
+    {"headers", headers, METH_VARARGS, headers_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -108,6 +108,30 @@ def test_after_an_expunge_nothing_is_scanned(tmp_path, scans, gone):
     assert not scans
 
 
+@pytest.mark.parametrize(("gone", "first"), [({4}, None), ({2, 3, 4}, None), ({3}, 3), ({1, 4}, 1)])
+def test_what_an_expunge_moves_is_scanned_before_and_an_end_that_is_cut_off_is_not(tmp_path, scans, gone, first):
+    """The index is no witness of what is moved; of an end that goes, separators and headers are looked at."""
+    session(tmp_path, data=DATA)
+    del scans[:]
+    session(tmp_path, doomed=gone)
+    assert scans == ([] if first is None else [(DATA.index(message(first)), len(DATA))])
+    left = b"".join(message(n) for n in range(5) if n not in gone)
+    assert (tmp_path / "box").read_bytes() == left
+
+
+def test_an_end_that_was_touched_since_the_index_is_scanned_before_it_is_cut_off(tmp_path, scans):
+    session(tmp_path, data=DATA)
+    del scans[:]
+    with closing(store(tmp_path)) as opened:
+        opened.scan()
+        with open(tmp_path / "box", "r+b") as file:
+            file.write(DATA[:1])  # the same, but who knows what else
+        append(tmp_path / "box", MORE)
+        opened.expunge({4})
+    assert scans == [(DATA.index(message(4)), len(DATA))]
+    assert (tmp_path / "box").read_bytes() == DATA[: DATA.index(message(4))] + MORE
+
+
 def test_after_an_expunge_with_new_mail_behind_only_that_is_scanned(tmp_path, scans):
     with closing(store(tmp_path, DATA)) as opened:
         opened.scan()

@@ -1,6 +1,7 @@
 """The C kernel against the same in Python: whatever the mailbox, the same answers."""
 
 import hashlib
+import itertools
 import os
 import zlib
 from array import array
@@ -169,6 +170,51 @@ def test_so_many_boundaries_that_threads_read_them(native, folder, rows):
         zlib.crc32(data[max(0, a - 3) : b]) if b <= len(data) else 0 for a, b in zip(starts, texts, strict=True)
     ]
     assert list(lines) == expected
+
+
+@pytest.mark.parametrize("rows", [0, 1, 1023, 2049, 5000])
+def test_headers_have_the_hash_of_blake2b_where_they_can_be_read_and_are_not_very_long(native, folder, rows):
+    lengths = [(97 * row) % 300 for row in range(rows)]
+    lengths[3:5] = [64 << 10, (64 << 10) + 1][: len(lengths[3:5])]
+    data = os.urandom(sum(lengths))
+    path = os.path.join(folder, "headers")
+    with open(path, "wb") as file:
+        file.write(data)
+    starts = array("q", [0, *itertools.accumulate(lengths)][:rows])
+    bodies = array("q", [start + length for start, length in zip(starts, lengths, strict=True)])
+    if rows:
+        bodies[-1] += 400  # behind the end of the file
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        told = native.headers(fd, starts, bodies)
+    finally:
+        os.close(fd)
+    expected = [
+        hashlib.blake2b(data[a:b], digest_size=16).digest() if b <= len(data) and b - a <= 64 << 10 else bytes(16)
+        for a, b in zip(starts, bodies, strict=True)
+    ]
+    assert told == b"".join(expected)
+
+
+@pytest.mark.parametrize("kernel", [True, False], ids=["kernel", "plain"])
+def test_the_first_edited_header_is_found_however_long_it_is(native, folder, monkeypatch, kernel):
+    monkeypatch.setattr(layout, "native", native if kernel else None)
+    heads = [FROM + b"X: " + b"y" * length + b"\n\n" for length in (5, 70_000, layout.LOOK + 9, 20, 30)]
+    data = b"body\n\n".join(heads)
+    path = os.path.join(folder, "edited")
+    with open(path, "wb") as file:
+        file.write(data)
+    fd = os.open(path, os.O_RDWR)
+    try:
+        found = scan.scan(fd, path, 0, len(data))
+        rows = range(len(heads))
+        assert layout.first_edited(fd, found, rows) == -1
+        for row in reversed(rows):
+            os.pwrite(fd, b"z", found.starts[row] + len(FROM) + 4)
+            assert layout.first_edited(fd, found, rows) == row
+            assert layout.first_edited(fd, found, range(row)) == -1
+    finally:
+        os.close(fd)
 
 
 def test_an_error_of_the_judge_comes_through(native, folder, monkeypatch):

@@ -108,6 +108,7 @@ class Snapshot:
         self.scanned: Identity | None = None  # what it was when we scanned it ourselves
         self._same_file()
         layout = index.unchanged(self.known, rule) if index else None
+        self.indexed = self.known if layout is not None else None  # what it was when an earlier session knew all of it
         self.layout = self._scan(rule, index) if layout is None else layout
 
     def _scan(self, rule: "Rule", index: "Index | None") -> "Layout":
@@ -173,21 +174,22 @@ class Snapshot:
     def confirm(self, fd: int, rows: "list[int]") -> None:
         """Look at what an expunge of ``rows`` (ascending) will touch, through ``fd``, under the exclusive lock.
 
-        If the file was touched since the scan, or what we know is from an index, all that would be moved is scanned
-        anew and must be the same.
+        If the file was touched since the scan, or something would be moved on the word of an index, all from the first
+        of them on is scanned anew and must be the same.
         """
         now = settled(fd)
         self._same_file()
         if now[:2] != self.known[:2]:
             raise MaildropChanged(f"{self.path}: was replaced under the session")
         self._grown(now)
-        if now != self.scanned:
-            first = rows[0]
+        first = rows[0]
+        moves = first + len(rows) < len(self.layout)
+        if now != self.scanned and (moves or now != self.indexed):
             again = scan(fd, self.path, self.layout.starts[first], self.layout.size, rule=self.layout.rule)
             if not self.layout.same_from(first, again):
                 raise MaildropChanged(f"{self.path}: was edited under the session")
             return  # boundaries and headers are among what is the same
-        self._boundaries(rows[0])
+        self._boundaries(first)
         self._same_headers(rows)
 
     def cuts(self, fd: int, rows: "list[int]") -> "list[tuple[int, int]]":
