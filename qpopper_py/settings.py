@@ -325,6 +325,12 @@ class Settings:
     no_mime_suffix = Switch(
         "no_mime_suffix", False, "-no-mime behind a user's name asks for mail reduced to text, where X-MANGLE is served"
     )
+    subfolders = Choice(
+        "subfolders",
+        "no",
+        ["no", ".", "/"],
+        "USER+FOLDER opens a folder of the user's, levels parted so",
+    )
     auth_lowercase_user = Switch(
         "auth.lowercase_user", False, "turn user names to lower case before they are looked up"
     )

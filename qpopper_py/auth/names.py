@@ -5,6 +5,7 @@ if TYPE_CHECKING:
     from qpopper_py.settings import Settings
 
 LOCAL_MOST = 64  # octets: popper's limit, and RFC 5321's (4.5.3.1.1) for what stands before the @
+FOLDER = frozenset(map(chr, range(0x20, 0x7F))).difference("/%*\\")  # of a level: no path, no pattern
 MOST = 254  # octets with a domain: RFC 5321 section 4.5.3.1.3 without the angle brackets; fits a file name
 
 
@@ -21,6 +22,26 @@ def canonical(given: str, settings: "Settings") -> str:
         user = "".join(c.lower() if "A" <= c <= "Z" else c for c in user)
     check(user)
     return user
+
+
+def of_login(given: str, settings: "Settings") -> "tuple[str, str]":
+    """(:func:`canonical` name, folder) of what a client calls itself; with ``subfolders`` that is USER+FOLDER@DOMAIN.
+
+    A dot stands between levels of the folder, whatever stood there in ``given``, and ^ for a dot in one, as in
+    Cyrus' own names.  Raises ValueError as :func:`canonical`, and for a folder that nobody can have.
+    """
+    separator = settings.subfolders
+    user, plus, rest = given.partition("+")
+    if separator == "no" or not plus:
+        return canonical(given, settings), ""
+    folder, at, domain = rest.partition("@")
+    user = canonical(user + at + domain, settings)
+    if not FOLDER.issuperset(folder.replace(separator, "")):
+        raise ValueError("folder with a character that none may have")
+    folder = ".".join(level.replace(".", "^") for level in folder.split(separator) if level)
+    if len(f"{user}+{folder}".encode()) > MOST:
+        raise ValueError("name with its folder is too long")
+    return user, folder
 
 
 def check(user: str) -> None:

@@ -112,6 +112,7 @@ ACCOUNT = (
     ("source", TEXT, WORD),
     ("shell", TEXT, PATH),
     ("login", TEXT, NAME),
+    ("folder", TEXT, NAME),
 )
 WAIT = ("wait", NUMBER, 10**9)  # microseconds
 REFUSAL = (

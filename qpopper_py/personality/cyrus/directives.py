@@ -82,12 +82,13 @@ TOGETHER = {
     "partition-NAME": "where the mail lies (the one that defaultpartition names)",
     "sasl_pwcheck_method": "auth.sources: saslauthd, auxprop (sasldb), pam; where there is a partition, maildrops too",
     "syslog_prefix": "log.ident: PREFIX/SERVICE",
-    "unixhierarchysep": "a dot in a user's name is ^ in the spool, in any case",
+    "popsubfolders": "USER name+folder opens a folder of the user's (subfolders)",
+    "unixhierarchysep": "what stands between the levels of such a folder: a slash, or with no a dot",
     "virtdomains": "the mail of user@domain is below domain/ in the partition, in any case",
 }
 NO_EFFECT = {
     "admins": "POP3 knows no administrators",
-    "altnamespace": "POP3 shows the INBOX alone",
+    "altnamespace": "the folders of popsubfolders are below the INBOX, in any case",
     "auditlog": "the log has logins and what was deleted, in records of its own",
     "autocreate_quota": "nobody's mailbox is made by logging in",
     "defaultdomain": "a name without a domain stays without one",
@@ -110,7 +111,6 @@ NO_EFFECT = {
 # (option, the values that are refused, why)
 REFUSED = (
     ("allowanonymouslogin", read.switch, "nobody logs in without a name; say no"),
-    ("popsubfolders", read.switch, "USER name+folder is not served; say no, or let IMAP read subfolders"),
     ("sasl_minimum_layer", lambda value: value != "0", "there is no SASL layer; say 0, and tls_required: yes"),
     ("tls_client_certs", lambda value: value == "require", "clients are asked, not forced; say optional"),
     ("tls_require_cert", read.switch, "clients are asked, not forced; say no, and tls_client_certs: optional"),

@@ -31,6 +31,9 @@ def layers(values: "Values", service: str, path: str, debugger: bool) -> "list[L
             raise ConfigurationError(f"command line, -D: {path} has no debug_command; add it, or leave -D out")
         command, origin = values["debug_command"]
         made.append((origin, {"debug_command": command}))
+    if said(values, "popsubfolders"):
+        slash = said(values, "unixhierarchysep", True)
+        made.append((values["popsubfolders"][1], {"subfolders": "/" if slash else "."}))
     made.extend(vouching(values))
     made.extend(spool(values, path))
     return made
@@ -71,10 +74,10 @@ def where(template: str) -> "Mapping[str, object]":
     return {"maildrop": template, "accounts.maildrop": template, "read_only": True}
 
 
-def said(values: "Values", name: str) -> bool:
-    """Whether the switch is on; it is off where nothing is said."""
+def said(values: "Values", name: str, unless: bool = False) -> bool:
+    """Whether the switch is on; ``unless`` where nothing is said."""
     if name not in values:
-        return False
+        return unless
     value, origin = values[name]
     try:
         return switch(value)
