@@ -435,9 +435,14 @@ class Settings:
     tls_minimum = Choice("tls.minimum", "1.2", ["1.0", "1.1", "1.2", "1.3"], "the oldest version of TLS that is spoken")
     tls_ciphers = Text("tls.ciphers", "", "OpenSSL's list of ciphers for TLS up to 1.2; empty: good ones")
     tls_client_certificates = Choice(
-        "tls.client_certificates", "no", ["no", "ask"], "ask clients for a certificate, which tls.ca must have signed"
+        "tls.client_certificates",
+        "no",
+        ["no", "ask", "require"],
+        "ask clients for a certificate, which tls.ca must have signed; or end a handshake without one",
     )
-    tls_ca = Path("tls.ca", "", "the authorities whose signature counts on clients' certificates, PEM")
+    tls_ca = Path(
+        "tls.ca", "", "the authorities whose signature counts on clients' certificates, PEM: a file or a folder"
+    )
     tls_certificate_user = Choice(
         "tls.certificate_user",
         "email",

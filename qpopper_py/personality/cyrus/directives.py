@@ -58,13 +58,12 @@ WORKS: "dict[str, Sets]" = {
     "servername": to("hostname"),
     "syslog_facility": to("log.facility", read.facility),
     "telemetry_bysessionid": switched("telemetry.name", "session", "pid"),
-    "tls_ca_file": to("tls.ca"),
     "tls_cert_file": certificate,
     "tls_cipher_list": to("tls.ciphers"),
     "tls_ciphers": to("tls.ciphers"),
-    "tls_client_ca_file": to("tls.ca"),
     "tls_client_certs": to("tls.client_certificates", read.client_certificates),
     "tls_key_file": key,
+    "tls_require_cert": lambda value: {"tls.client_certificates": "require"} if read.switch(value) else {},
     "tls_required": switched("tls.required"),
     "tls_server_cert": certificate,
     "tls_server_key": key,
@@ -83,6 +82,10 @@ TOGETHER = {
     "sasl_pwcheck_method": "auth.sources: saslauthd, auxprop (sasldb), pam; where there is a partition, maildrops too",
     "syslog_prefix": "log.ident: PREFIX/SERVICE",
     "popsubfolders": "USER name+folder opens a folder of the user's (subfolders)",
+    "tls_ca_file": "authorities of clients' certificates (tls.ca)",
+    "tls_ca_path": "a folder of them, where no file is named (tls.ca)",
+    "tls_client_ca_dir": "the same",
+    "tls_client_ca_file": "as tls_ca_file",
     "unixhierarchysep": "what stands between the levels of such a folder: a slash, or with no a dot",
     "virtdomains": "the mail of user@domain is below domain/ in the partition, in any case",
 }
@@ -103,8 +106,6 @@ NO_EFFECT = {
     "srvtab": "Kerberos 4; for -k see kerberos.keytab",
     "statuscache": "a database of Cyrus'",
     "timeout": "imapd's; pop3d's is poptimeout",
-    "tls_ca_path": "a folder of authorities cannot be handed to a process without files; tls.ca is a file of them",
-    "tls_client_ca_dir": "as tls_ca_path",
     "tls_session_timeout": "sessions of TLS are OpenSSL's, by its defaults",
     "umask": "what is written is the owner's alone",
 }
@@ -112,8 +113,6 @@ NO_EFFECT = {
 REFUSED = (
     ("allowanonymouslogin", read.switch, "nobody logs in without a name; say no"),
     ("sasl_minimum_layer", lambda value: value != "0", "there is no SASL layer; say 0, and tls_required: yes"),
-    ("tls_client_certs", lambda value: value == "require", "clients are asked, not forced; say optional"),
-    ("tls_require_cert", read.switch, "clients are asked, not forced; say no, and tls_client_certs: optional"),
     ("userdeny_db", lambda value: value != "flat", "it is not read; put the names into auth.nonauth_file"),
 )
 ELSEWHERE = "is no option of pop3d's that is known here, so other programs may read it"

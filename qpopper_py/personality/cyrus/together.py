@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from qpopper_py.personality.cyrus.imapd_conf import Values
 
 
+AUTHORITIES = ("tls_ca_path", "tls_client_ca_dir", "tls_ca_file", "tls_client_ca_file")  # the last that is there counts
+
+
 def layers(values: "Values", service: str, path: str, debugger: bool) -> "list[Layer]":
     """``debugger``: -D was given.  Raises ConfigurationError."""
     made: list[Layer] = []
@@ -31,6 +34,10 @@ def layers(values: "Values", service: str, path: str, debugger: bool) -> "list[L
             raise ConfigurationError(f"command line, -D: {path} has no debug_command; add it, or leave -D out")
         command, origin = values["debug_command"]
         made.append((origin, {"debug_command": command}))
+    for name in AUTHORITIES:
+        if name in values:
+            where_, origin = values[name]
+            made.append((origin, {"tls.ca": where_}))
     if said(values, "popsubfolders"):
         slash = said(values, "unixhierarchysep", True)
         made.append((values["popsubfolders"][1], {"subfolders": "/" if slash else "."}))
