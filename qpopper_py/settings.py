@@ -301,6 +301,9 @@ class Settings:
     auth_scram_iterations = Whole(
         "auth.scram_iterations", 4096, "how often SCRAM hashes a secret, on both sides (RFC 7677)", 4096, 1_000_000
     )
+    auth_minimum_layer = Whole(
+        "auth.minimum_layer", 0, "strength (SSF, bits of TLS) without which AUTH has no mechanism; 0: none", 0, 100_000
+    )
     auth_cleartext = Choice(
         "auth.cleartext",
         "always",
@@ -337,6 +340,8 @@ class Settings:
     auth_strip_domain = Switch("auth.strip_domain", False, "cut a user name at its @ before it is looked up")
     auth_auth_file = Path("auth.auth_file", "", "only users whose name is a line of this file may log in")
     auth_nonauth_file = Path("auth.nonauth_file", "", "users whose name is a line of this file may not log in")
+    auth_deny_db = Path("auth.deny_db", "", "Cyrus' user_deny.db, flat: who may not log in, and what they are told")
+    auth_deny_service = Word("auth.deny_service", "pop3", "the service that we are in auth.deny_db")
     auth_minimum_uid = Whole(
         "auth.minimum_uid", 1, "system users with a smaller uid may not log in; root never may", 1, 2**32 - 2
     )

@@ -54,17 +54,19 @@ class Denied:
     """Nobody logged in.  ``why`` is for the log alone; ``user`` is the name as the client gave it.
 
     ``temporary``: the cause is on our side and the same password may pass later (RFC 3206: [SYS/TEMP]).
+    ``told``: what the client hears in the place of the usual refusal, before the connection ends.
     ``wait`` as an account's.  ``known``: there is such an account.  ``alias``: what the log calls the client instead of
     ``user``; empty: that.
     """
 
-    __slots__ = ("alias", "known", "temporary", "user", "wait", "why")
+    __slots__ = ("alias", "known", "temporary", "told", "user", "wait", "why")
 
-    def __init__(self, user: str, why: str, temporary: bool = False, wait: float = 0.0) -> None:
+    def __init__(self, user: str, why: str, temporary: bool = False, wait: float = 0.0, told: str = "") -> None:
         self.user = user
         self.why = why
         self.temporary = temporary
         self.wait = wait
+        self.told = told
         self.known = False
         self.alias = ""
 

@@ -135,6 +135,9 @@ class Gate:
 
     def mechanisms(self, facts: "Facts") -> "tuple[str, ...]":
         """Names of the SASL mechanisms that can succeed on this connection now, in the order of the table."""
+        strength = facts.tls.bits if facts.tls else self._settings.outer_layer
+        if strength < self._settings.auth_minimum_layer:
+            return ()
         offered = self._settings.auth_mechanisms
         rows = [row for row in TABLE if row.sasl and (not offered or row.name in offered) and row.fits(facts)]
         kinds = self._ready()

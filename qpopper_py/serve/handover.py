@@ -122,6 +122,7 @@ REFUSAL = (
     WAIT,
     ("known", NUMBER, 1),
     ("alias", TEXT, PATH),
+    ("told", TEXT, PATH),
 )
 TALKED = (
     ("number", NUMBER, BIG),

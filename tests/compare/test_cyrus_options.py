@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import ssl
@@ -192,3 +193,53 @@ def test_a_digest_of_the_stamp_lets_in_as_there(pair: Pair) -> None:
     assert theirs[0].startswith(b"+OK")
     with pair.started() as near:
         assert by_digest(near) == theirs
+
+
+@pytest.mark.client("openssl")
+@pytest.mark.parametrize(
+    "pair",
+    [f"sasl_minimum_layer: {strength}\n{TLS}" for strength in (1, 128, 256, 1000)],
+    indirect=True,
+)
+def test_the_strength_that_sasl_needs_is_that_of_tls(pair: Pair) -> None:
+    """USER, PASS and APOP do not depend on it."""
+    response = base64.b64encode(f"\0{USER}\0{SECRET}".encode())
+    before = [b"CAPA", b"AUTH PLAIN " + response, b"STLS"]
+    after = [b"CAPA", b"AUTH PLAIN " + response, b"QUIT"]
+    theirs = said_with_tls(pair.cyrus.connect(pair.cyrus.folder / "run/pop3"), before, after)
+    with pair.started() as near:
+        ours = said_with_tls(near, before, after)
+    why = b"-ERR [AUTH] authenticating: mechanism too weak for this user\r\n"  # ours: there is none
+    assert why in theirs
+    assert ours == theirs.replace(why, b"-ERR [AUTH] authenticating: no mechanism available\r\n")
+    assert pair.ours(LOGIN + b"STAT\r\nQUIT\r\n") == pair.theirs(LOGIN + b"STAT\r\nQUIT\r\n")
+
+
+ENTRIES = [
+    "2\tpop3\tYou are [locked] out",
+    "2\tpop3\t[[x] y",
+    "1\t*",
+    "2\tpop3",
+    "2\timap,!pop3,*\tno",
+    "2\t*,!pop3\tno",
+    "2\timap, pop3\tno",
+    "2\tPOP3\tno",
+    "2\tpop[3-5]\tno",
+    "02\tp?p3\tno\tmore",
+    "2\timap,pop\tno",
+    "2\t\tno",
+]
+
+
+@pytest.mark.parametrize("pair", ["userdeny_db: flat", "serverinfo: on"], indirect=True)
+def test_whom_user_deny_db_keeps_out_hears_the_same(pair: Pair) -> None:
+    """There it is said to whoever gives the name, as the answer to PASS; here to whoever has the password, too."""
+    path = pair.cyrus.folder / "config/user_deny.db"
+    for entry in ENTRIES:
+        path.write_text(f"aaa\t2\t*\tno\n{USER}\t{entry}\nzzz\t2\t*\tno\n")
+        os.chown(path, OWNER, MAIL)
+        assert pair.ours(LOGIN + b"QUIT\r\n") == pair.theirs(LOGIN + b"QUIT\r\n"), entry
+    path.write_text(f"{USER}\t2\tpop3\tno\n")
+    wrong = b"USER " + USER.encode() + b"\r\nPASS wrong\r\nQUIT\r\n"
+    assert b"[SYS/TEMP]" in pair.theirs(wrong)
+    assert b"[SYS/TEMP]" not in pair.ours(wrong)

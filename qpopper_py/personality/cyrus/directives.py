@@ -52,6 +52,7 @@ WORKS: "dict[str, Sets]" = {
     "poptimeout": to("timeout", lambda value: max(600, read.minutes(value))),
     "readonly": switched("read_only"),
     "sasl_mech_list": lambda value: {"auth.mechanisms": read.mechanisms(value)},
+    "sasl_minimum_layer": to("auth.minimum_layer"),
     "sasl_saslauthd_path": to("saslauthd.socket", read.socket),
     "sasl_sasldb_path": to("sasldb.file"),
     "serverinfo": to("server_info"),
@@ -69,6 +70,7 @@ WORKS: "dict[str, Sets]" = {
     "tls_server_key": key,
     "tls_versions": to("tls.minimum", read.oldest_tls),
     "uidl_format": to("uidl", read.uidl),
+    "userdeny_db": lambda _: {},  # flat, by now; together.py has the place
     "username_tolower": switched("auth.lowercase_user"),
 }
 # Read elsewhere: several of them make one setting, or the command line decides.
@@ -87,6 +89,7 @@ TOGETHER = {
     "tls_client_ca_dir": "the same",
     "tls_client_ca_file": "as tls_ca_file",
     "unixhierarchysep": "what stands between the levels of such a folder: a slash, or with no a dot",
+    "userdeny_db_path": "where user_deny.db lies, if not in configdirectory (auth.deny_db)",
     "virtdomains": "the mail of user@domain is below domain/ in the partition, in any case",
 }
 NO_EFFECT = {
@@ -112,8 +115,11 @@ NO_EFFECT = {
 # (option, the values that are refused, why)
 REFUSED = (
     ("allowanonymouslogin", read.switch, "nobody logs in without a name; say no"),
-    ("sasl_minimum_layer", lambda value: value != "0", "there is no SASL layer; say 0, and tls_required: yes"),
-    ("userdeny_db", lambda value: value != "flat", "it is not read; put the names into auth.nonauth_file"),
+    (
+        "userdeny_db",
+        lambda value: value != "flat",
+        "only a flat one is read; run: cvt_cyrusdb OLD FORM NEW flat; put the new one in its place, and say flat",
+    ),
 )
 ELSEWHERE = "is no option of pop3d's that is known here, so other programs may read it"
 

@@ -23,9 +23,13 @@ def layers(values: "Values", service: str, path: str, debugger: bool) -> "list[L
         made.append((origin, {"shutdown_files": [f"{folder}/msg/shutdown", f"{folder}/msg/shutdown.{service}"]}))
         made.append((origin, {"accounts.mailboxes_db": f"{folder}/mailboxes.db"}))
         made.append((origin, {"telemetry.prefix": f"{service}-"}))  # imap/telemetry.c, since 2.5
+        made.append((origin, {"auth.deny_db": f"{folder}/user_deny.db", "auth.deny_service": service}))
     if "mboxlist_db_path" in values:
         path_of, origin = values["mboxlist_db_path"]
         made.append((origin, {"accounts.mailboxes_db": path_of}))
+    if "userdeny_db_path" in values:
+        path_of, origin = values["userdeny_db_path"]
+        made.append((origin, {"auth.deny_db": path_of, "auth.deny_service": service}))
     if "syslog_prefix" in values:
         prefix, origin = values["syslog_prefix"]
         made.append((origin, {"log.ident": f"{prefix}/{service}"}))
