@@ -107,6 +107,13 @@ class Settings:
     login_delay = Seconds(
         "login_delay", 0, "how long after the end of a session its user may not log in again; 0: not at all"
     )
+    login_delay_padding = Whole(
+        "login_delay_padding",
+        1,
+        "so many sessions may follow each other at once, after as many delays without",
+        1,
+        1000,
+    )
     login_delay_announced = Seconds(
         "login_delay_announced", 0, "what CAPA says of it (LOGIN-DELAY), enforced or not; 0: what login_delay is"
     )

@@ -119,6 +119,18 @@ def test_the_file_that_shuts_the_server_is_told_alike_but_without_a_greeting_bef
     assert pair.theirs(LOGIN).partition(b"\n")[2] == pair.ours(LOGIN) == told
 
 
+@pytest.mark.parametrize(
+    "pair", ["popminpoll: 5\npoppollpadding: 3", "popminpoll: 1\npoppollpadding: 2"], indirect=True
+)
+def test_as_many_logins_at_once_are_let_in(pair: Pair) -> None:
+    answers = [
+        b"-ERR [LOGIN-DELAY]" in speak(LOGIN + b"QUIT\r\n") for speak in (pair.theirs, pair.ours) for _ in range(5)
+    ]
+    assert answers[:5] == answers[5:]
+    assert answers[0] is False
+    assert answers[4] is True
+
+
 def said_with_tls(connection: socket, before: list[bytes], after: list[bytes]) -> bytes:
     """The answers to what is said before the handshake, and after it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -159,6 +159,8 @@ WORKS = [
     ("popexpiretime: -1", "expire", "never"),
     ("popexpiretime: 2d", "expire", "2"),
     ("popuseimapflags: yes", "deletion_marks", "hidden"),
+    ("poppollpadding: 4", "login_delay_padding", 4),
+    ("poppollpadding: 0", "login_delay_padding", 1),
     ("poptimeout: 20", "timeout", 1200),
     ("poptimeout: 5", "timeout", 600),
     ("poptimeout: 30m", "timeout", 1800),
