@@ -345,6 +345,7 @@ class Settings:
         "auth.lowercase_user", False, "turn user names to lower case before they are looked up"
     )
     auth_strip_domain = Switch("auth.strip_domain", False, "cut a user name at its @ before it is looked up")
+    auth_default_domain = Host("auth.default_domain", "", "a user name at this domain is the name without it")
     auth_auth_file = Path("auth.auth_file", "", "only users whose name is a line of this file may log in")
     auth_nonauth_file = Path("auth.nonauth_file", "", "users whose name is a line of this file may not log in")
     auth_deny_db = Path("auth.deny_db", "", "Cyrus' user_deny.db, flat: who may not log in, and what they are told")
@@ -455,6 +456,7 @@ class Settings:
     tls_ca = Path(
         "tls.ca", "", "the authorities whose signature counts on clients' certificates, PEM: a file or a folder"
     )
+    tls_crl = Path("tls.crl", "", "certificates of clients that were revoked, PEM: a list (CRL) of each authority")
     tls_certificate_user = Choice(
         "tls.certificate_user",
         "email",

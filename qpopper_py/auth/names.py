@@ -10,14 +10,18 @@ MOST = 254  # octets with a domain: RFC 5321 section 4.5.3.1.3 without the angle
 
 
 def canonical(given: str, settings: "Settings") -> str:
-    """The name by which ``given`` is looked up: auth.strip_domain, auth.lowercase_user, then :func:`check`.
+    """The name by which ``given`` is looked up, after :func:`check`.
 
+    auth.strip_domain, auth.default_domain and auth.lowercase_user come first, in this order.
     Only A to Z are turned to lower case: other alphabets have letters that become others' ("K", the sign of
     the kelvin, becomes "k").  Raises ValueError with the reason, without the name.
     """
     user = given
     if settings.auth_strip_domain:
         user = user.partition("@")[0]
+    local, _, domain = user.partition("@")
+    if settings.auth_default_domain and domain.lower() == settings.auth_default_domain.lower():
+        user = local
     if settings.auth_lowercase_user:
         user = "".join(c.lower() if "A" <= c <= "Z" else c for c in user)
     check(user)

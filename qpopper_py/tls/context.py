@@ -102,7 +102,13 @@ class Server:
                 context.load_verify_locations(path)
         except OSError as why:
             where = path if path.startswith(f"{settings.tls_ca}/") else settings.tls_ca
-            raise ConfigurationError(f"tls.ca: {where}: {why.strerror or 'no certificates, PEM'}") from None
+            raise ConfigurationError(f"tls.ca: {where}: {spoken(why)}") from None
+        if settings.tls_crl:
+            try:
+                context.load_verify_locations(self.place(settings.tls_crl))
+            except OSError as why:
+                raise ConfigurationError(f"tls.crl: {settings.tls_crl}: {spoken(why)}") from None
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
         context.verify_mode = MODES[settings.tls_client_certificates]
 
     def named(self, tls: ssl.SSLObject, name: "str | None", _first: ssl.SSLContext) -> "int | None":
@@ -121,6 +127,11 @@ class Server:
                         return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
                     return None
         return None
+
+
+def spoken(why: OSError) -> str:
+    """What is wrong with a file of PEM."""
+    return "holds nothing of the kind in PEM" if isinstance(why, ssl.SSLError) else why.strerror or "cannot be read"
 
 
 def lower_minimum(context: ssl.SSLContext, version: ssl.TLSVersion) -> None:

@@ -58,7 +58,7 @@ def named(settings: "Settings") -> "Iterator[tuple[str, str]]":
     """(setting, path) of each file that TLS needs."""
     rows = [("tls.certificate", settings.tls_certificate), ("tls.key", settings.tls_key)]
     if settings.tls_client_certificates != "no":
-        rows.append(("tls.ca", settings.tls_ca))
+        rows += [("tls.ca", settings.tls_ca), ("tls.crl", settings.tls_crl)]
     rows += [("tls.sni", path) for _, *paths in settings.tls_sni for path in paths]
     yield from ((setting, path) for setting, path in rows if path)
 

@@ -120,6 +120,22 @@ def test_the_file_that_shuts_the_server_is_told_alike_but_without_a_greeting_bef
 
 
 @pytest.mark.parametrize(
+    "pair",
+    [
+        f"virtdomains: userid\ndefaultdomain: {domain}\npopsubfolders: {folders}"
+        for domain in ("mail.example.org", "Mail.Example.Org")
+        for folders in ("no", "yes")
+    ]
+    + ["virtdomains: off\ndefaultdomain: mail.example.org", "virtdomains: off"],
+    indirect=True,
+)
+def test_a_name_at_the_default_domain_is_the_name_without_it(pair: Pair) -> None:
+    for name in ("", "@mail.example.org", "@MAIL.example.org", "@other.example.org", "@", "+@mail.example.org"):
+        script = b"USER " + (USER + name).encode() + b"\r\n" + PASS + b"STAT\r\nQUIT\r\n"
+        assert pair.ours(script) == pair.theirs(script), name
+
+
+@pytest.mark.parametrize(
     "pair", ["popminpoll: 5\npoppollpadding: 3", "popminpoll: 1\npoppollpadding: 2"], indirect=True
 )
 def test_as_many_logins_at_once_are_let_in(pair: Pair) -> None:

@@ -202,6 +202,11 @@ WORKS = [
     ("uidl_format: uidonly", "uidl", "uidonly"),
     ("username_tolower: no", "auth.lowercase_user", False),
     ("syslog_prefix: cyrus", "log.ident", "cyrus/pop3"),
+    ("tls_crl_file: /crl", "tls.crl", "/crl"),
+    ("virtdomains: userid\ndefaultdomain: a.b", "auth.default_domain", "a.b"),
+    ("virtdomains: yes\ndefaultdomain: a.b", "auth.default_domain", "a.b"),
+    ("virtdomains: off\ndefaultdomain: a.b", "auth.default_domain", ""),
+    ("defaultdomain: a.b", "auth.default_domain", ""),
     ("sasl_minimum_layer: 0", "auth.minimum_layer", 0),
     ("sasl_minimum_layer: 128", "auth.minimum_layer", 128),
     ("configdirectory: /c", "auth.deny_db", "/c/user_deny.db"),
@@ -293,6 +298,7 @@ def test_pop3d_toml_and_the_command_line_are_stronger(folder: Path) -> None:
         ("allowanonymouslogin: yes\n", "allowanonymouslogin: yes"),
         ("sasl_minimum_layer: much\n", "auth.minimum_layer"),
         ("tls_client_certs: perhaps\n", "is not one of off"),
+        ("virtdomains: perhaps\n", "neither yes nor no"),
         ("userdeny_db: sql\n", "cvt_cyrusdb"),
         ("userdeny_db: twoskip\n", "cvt_cyrusdb"),
         ("defaultpartition: x\npartition-y: /y\n", "there is no partition-x"),
@@ -336,6 +342,12 @@ def test_debians_file_is_read_and_each_directive_without_effect_is_told(folder: 
     assert all(" line " in note for note in invocation.notes)
     findings = [str(finding) for finding in check.findings(invocation, os.geteuid())]
     assert any("altnamespace has no effect" in finding for finding in findings)
+
+
+@pytest.mark.parametrize(("value", "told"), [("off", False), ("userid", False), ("UserID", False), ("on", True)])
+def test_what_virtdomains_on_lacks_is_told(folder: Path, value: str, told: bool) -> None:
+    notes = conf(folder, f"virtdomains: {value}\n").notes
+    assert any("virtdomains: on" in note for note in notes) == told
 
 
 def test_every_setting_that_a_directive_makes_exists() -> None:

@@ -164,6 +164,21 @@ def test_a_folder_of_authorities_counts_as_a_file_of_them_does(
         meet(client=pair.certificate, tls__client_certificates="ask", tls__ca=place)
 
 
+def test_a_certificate_that_was_revoked_is_none(
+    meet: Callable[..., Meeting], authority: Authority, tmp_path: Path
+) -> None:
+    good, bad = authority.sign("alice", "email:alice@example.org"), authority.sign("bob", "email:bob@example.org")
+    lists = tmp_path / "crl.pem"
+    asked = {"tls__client_certificates": "ask", "tls__ca": authority.file, "tls__crl": lists}
+    authority.revoke(lists)
+    assert meet(client=bad.certificate, **asked).facts.certificate == "bob@example.org"
+    authority.revoke(lists, bad)
+    assert meet(client=good.certificate, **asked).facts.certificate == "alice@example.org"
+    with pytest.raises(PeerGone, match="CERTIFICATE_VERIFY_FAILED"):
+        meet(client=bad.certificate, **asked)
+    assert meet(**asked).facts.certificate == ""
+
+
 def test_what_lies_beside_the_hashed_names_of_a_folder_does_not_count(
     meet: Callable[..., Meeting], authority: Authority, tmp_path: Path
 ) -> None:
@@ -242,6 +257,14 @@ def test_what_comes_with_the_handshake_is_not_waited_for(authority: Authority) -
         ({"tls__certificate": "/dev/null"}, "tls.certificate: /dev/null: holds no certificate in PEM"),
         ({"tls__ciphers": "NONSENSE"}, "tls.ciphers: OpenSSL makes nothing of 'NONSENSE'"),
         ({"tls__client_certificates": "ask"}, "tls.client_certificates: ask, but tls.ca is empty"),
+        (
+            {
+                "tls__client_certificates": "ask",
+                "tls__ca": "/etc/ssl/certs",
+                "tls__crl": "/dev/null",
+            },
+            "tls.crl: /dev/null: holds nothing of the kind in PEM",
+        ),
         ({"tls__client_certificates": "require"}, "tls.client_certificates: require, but tls.ca is empty"),
         ({"tls__client_certificates": "ask", "tls__ca": "/dev/null"}, "tls.ca: /dev/null: "),
         ({"tls__client_certificates": "ask", "tls__ca": "/proc/self/fdinfo"}, "the folder holds no certificate"),

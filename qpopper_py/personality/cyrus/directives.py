@@ -64,6 +64,7 @@ WORKS: "dict[str, Sets]" = {
     "tls_cipher_list": to("tls.ciphers"),
     "tls_ciphers": to("tls.ciphers"),
     "tls_client_certs": to("tls.client_certificates", read.client_certificates),
+    "tls_crl_file": to("tls.crl"),
     "tls_key_file": key,
     "tls_require_cert": lambda value: {"tls.client_certificates": "require"} if read.switch(value) else {},
     "tls_required": switched("tls.required"),
@@ -77,6 +78,7 @@ WORKS: "dict[str, Sets]" = {
 # Read elsewhere: several of them make one setting, or the command line decides.
 TOGETHER = {
     "debug_command": "run at the start with -D",
+    "defaultdomain": "with virtdomains, a name at this domain is the name without it (auth.default_domain)",
     "defaultpartition": "which partition holds the mail",
     "fulldirhash": "how folders of the partition are named",
     "hashimapspool": "how folders of the partition are named",
@@ -98,17 +100,22 @@ NO_EFFECT = {
     "altnamespace": "the folders of popsubfolders are below the INBOX, in any case",
     "auditlog": "the log has logins and what was deleted, in records of its own",
     "autocreate_quota": "nobody's mailbox is made by logging in",
-    "defaultdomain": "a name without a domain stays without one",
     "disconnect_on_vanished_mailbox": "a maildrop that vanishes ends the session, in any case",
     "iolog": "statistics = true tells what a session moved",
     "loginrealms": "of which realms users may come, krb5.conf says (auth_to_local)",
-    "popuseacl": "the rights stand in Cyrus' mailboxes.db; a user reads the own INBOX alone",
+    "popuseacl": "the rights stand in Cyrus' mailboxes.db; a user reads the own mail alone",
     "sasl_auto_transition": "no secret is ever stored by logging in",
     "sasl_log_level": "the log has every refusal with its reason",
     "sasl_maximum_layer": "privacy is TLS's; there is no SASL layer to be too strong",
     "srvtab": "Kerberos 4; for -k see kerberos.keytab",
     "statuscache": "a database of Cyrus'",
     "timeout": "imapd's; pop3d's is poptimeout",
+    "tls_compression": "TLS is never compressed",
+    "tls_eccurve": "which groups there are, OpenSSL says",
+    "tls_prefer_server_ciphers": "the server's order of ciphers counts, in any case",
+    "tls_server_ca_dir": "name the certificates above the server's in the file of tls_server_cert, behind it",
+    "tls_server_ca_file": "as tls_server_ca_dir",
+    "tls_server_dhparam": "there are no ciphers with parameters of one's own",
     "tls_session_timeout": "sessions of TLS are OpenSSL's, by its defaults",
     "umask": "what is written is the owner's alone",
 }
@@ -143,6 +150,7 @@ def settings_of(values: "Values", service: str, path: str, debugger: bool, notes
             notes.append(f"{origin}: {name} {ELSEWHERE}")
     from qpopper_py.personality.cyrus import together
 
+    notes.extend(together.shortfalls(chosen))
     return [*together.layers(chosen, service, path, debugger), *layers]
 
 
