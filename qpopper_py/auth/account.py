@@ -10,7 +10,7 @@ class Account:
     whose supplementary groups the process may have; empty: none but ``gid``, for a name in the accounts file
     may happen to be the name of a system user with groups of its own.  ``source`` is who vouched:
     ``unix``, ``pam``, ``saslauthd``, ``kerberos``, ``mailauth`` or ``accounts``.  ``folder``: which of the user's
-    folders is asked for, as :func:`~.names.of_login` spells it; empty: the inbox.  ``wait``: seconds, counted from the
+    folders is asked for, as :func:`~.names.folder_of` spells it; empty: the inbox.  ``wait``: seconds, counted from the
     try, before which the client may not hear of it.
     """
 

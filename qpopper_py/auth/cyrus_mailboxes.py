@@ -10,7 +10,7 @@ LARGEST = 256 << 20  # octets of mailboxes.db
 
 
 def place_of(user: str, folder: str, settings: "Settings") -> str:
-    """The path of the mailbox, or empty; ``folder`` as :func:`~.names.of_login` spells it.
+    """The path of the mailbox, or empty; ``folder`` as :func:`~.names.folder_of` spells it.
 
     A database of another form than twoskip has no such mailboxes.  Raises CredentialStoreError.
     """

@@ -31,21 +31,27 @@ def canonical(given: str, settings: "Settings") -> str:
 def of_login(given: str, settings: "Settings") -> "tuple[str, str]":
     """(:func:`canonical` name, folder) of what a client calls itself; with ``subfolders`` that is USER+FOLDER@DOMAIN.
 
-    A dot stands between levels of the folder, whatever stood there in ``given``, and ^ for a dot in one, as in
-    Cyrus' own names.  Raises ValueError as :func:`canonical`, and for a folder that nobody can have.
+    The folder is as :func:`folder_of` spells it.  Raises ValueError as both.
     """
-    separator = settings.subfolders
     user, plus, rest = given.partition("+")
-    if separator == "no" or not plus:
+    if settings.subfolders == "no" or not plus:
         return canonical(given, settings), ""
     folder, at, domain = rest.partition("@")
     user = canonical(user + at + domain, settings)
-    if not FOLDER.issuperset(folder.replace(separator, "")):
-        raise ValueError("folder with a character that none may have")
-    folder = ".".join(level.replace(".", "^") for level in folder.split(separator) if level)
+    folder = folder_of(folder, settings.subfolders)
     if len(f"{user}+{folder}".encode()) > MOST:
         raise ValueError("name with its folder is too long")
     return user, folder
+
+
+def folder_of(given: str, separator: str) -> str:
+    """A folder whose levels are parted by ``separator``, as we spell it: parted by dots, with ^ for a dot in a level.
+
+    So do Cyrus' own names.  Raises ValueError for a folder that nobody can have.
+    """
+    if not FOLDER.issuperset(given.replace(separator, "")):
+        raise ValueError("folder with a character that none may have")
+    return ".".join(level.replace(".", "^") for level in given.split(separator) if level)
 
 
 def check(user: str) -> None:
