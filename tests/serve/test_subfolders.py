@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.harness import PASSWORD, Server, open_folder
+from tests.serve.rooted import UIDS, USERS, Rooted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -137,3 +138,35 @@ def test_the_log_names_user_and_folder(serve: Callable[..., Server]) -> None:
         talk.login("alice+Sub")
         talk.ask("QUIT")
     assert server.log.wait_for(r"alice\+Sub")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mode", ["standalone", "prefork"])
+def test_as_root_one_mail_process_after_the_other_serves_the_folder_that_was_asked_for(mode: str) -> None:
+    """With prefork the process of the session before is used again, whatever folder that was."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    with open_folder() as folder:
+        more = {"accounts.maildrop": f"maildir:{folder}/mail/%n/Mail", "subfolders": "/", "serve.mode": mode}
+        server = Rooted(folder, {**more, "login_delay": 600})
+        for user, uid in UIDS.items():
+            home = server.maildrop(user) / "Mail"
+            maildir(server, home, f"{user}.inbox")
+            maildir(server, home / ".Sub", f"{user}.sub")
+            for path in (home.parent, *home.parent.rglob("*")):
+                os.chown(path, uid, uid)
+        os.symlink(server.maildrop("bob") / "Mail", server.maildrop() / "Mail/.link")
+        with server:
+            for name, uid in (("alice", "inbox"), ("alice+Sub", "sub"), ("bob+Sub", "sub"), ("bob", "inbox")):
+                user = name.partition("+")[0]
+                with server.dialogue() as talk:
+                    assert talk.login(name, USERS[user]).startswith(b"+OK"), name
+                    assert talk.ask("UIDL 1").split()[-1] == f"{user}.{uid}".encode()
+                    assert talk.ask("QUIT").startswith(b"+OK")
+                with server.dialogue() as talk:
+                    assert talk.login(name, USERS[user]).startswith(b"-ERR [LOGIN-DELAY]"), name
+            for name in ("alice+Nope", "alice+link", "alice+../../bob/Mail"):
+                with server.dialogue() as talk:
+                    assert talk.login(name, USERS["alice"]).startswith(b"-ERR [SYS/"), name
+        state = folder / "state/users/alice/folders/Sub"
+        assert {path.stat().st_uid for path in (state, state.parent, state / "session.lock")} == {UIDS["alice"]}
