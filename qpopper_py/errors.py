@@ -10,6 +10,7 @@
       MaildropError          the maildrop cannot be served
         MaildropBusy         [IN-USE]: another session or a delivery holds it
         MaildropUnusable     [SYS/PERM]: not a mailbox, not the user's, not a file
+        MaildropMissing      [SYS/TEMP]: the user has no such folder
         MaildropTrouble      [SYS/TEMP]: the system refused (ENOSPC, EIO, ...); nothing was changed, or the text says
         MaildropChanged      somebody else changed it under the session; ends it without an update
       ConnectionOver         the client can no longer be talked to
@@ -78,6 +79,10 @@ class MaildropUnusable(MaildropError):
     """What lies there is not a maildrop of this user; only a person can mend it."""
 
     code = "SYS/PERM"
+
+
+class MaildropMissing(MaildropError):
+    """The user has no folder of the name that the login asked for."""
 
 
 class MaildropTrouble(MaildropError):

@@ -96,7 +96,7 @@ class Sessions(Doorstep):
                     teller.logged_in()
                 facts.quiet = False
                 state = state_folder(self.state_of(account), account, facts, self.emit)
-                self.enter(session, account, facts, state, None, self.ending_of(account.user))
+                self.enter(session, account, facts, state, None, self.ending_of(account.called))
         return stream
 
     def authorize(
@@ -199,7 +199,7 @@ class Sessions(Doorstep):
     ) -> None:
         """The TRANSACTION state, in a process that is the mail user.  ``state``: the user's private folder or empty."""
         from qpopper_py.errors import LoginTooEarly
-        from qpopper_py.serve.maildrops import open_maildrop
+        from qpopper_py.serve.maildrops import open_maildrop, state_of_folder
         from qpopper_py.serve.slots import Slot
         from qpopper_py.session.mailer import Mailer
         from qpopper_py.store.opening import NoStore
@@ -212,15 +212,16 @@ class Sessions(Doorstep):
         early, session.farewell = ending
         with Slot(state, settings, warn) as full:
             why = LoginTooEarly(f"{early} s too early (login_delay)") if early else full
+            state = state_of_folder(account, state, settings, warn)
             store = NoStore(why) if why else open_maildrop(account, facts.host, state, settings, warn, dotlock)
             session.transact(store, mailer, state)
 
-    def ending_of(self, user: str) -> "Ending":
+    def ending_of(self, called: str) -> "Ending":
         """In the one process that there is: whether the user comes too early, and what notes the session's end."""
         if not self.settings.login_delay:
             return 0, None
         delays = self.delays()
-        return delays.left(user), lambda: delays.ended(user)
+        return delays.left(called), lambda: delays.ended(called)
 
     def delays(self) -> "Delays":
         """When users may log in again; one object, for it says once what is wrong."""
@@ -250,7 +251,7 @@ class Sessions(Doorstep):
         from qpopper_py.store.opening import parted
 
         kind, path = parted(maildrop_of(account, self.settings)[0])
-        return "" if kind in ("maildir", "cyrus") else path
+        return "" if kind in ("maildir", "cyrus") or account.folder else path
 
     def troubles(self, facts: "Facts") -> "Troubles":
         return Troubles(self.emit, facts)

@@ -71,6 +71,13 @@ class Tunables:
     login_delay = Seconds(
         "login_delay", 0, "how long after the end of a session its user may not log in again; 0: not at all"
     )
+    login_delay_padding = Whole(
+        "login_delay_padding",
+        1,
+        "so many sessions may follow each other at once, after as many delays without",
+        1,
+        1000,
+    )
     login_delay_announced = Seconds(
         "login_delay_announced", 0, "what CAPA says of it (LOGIN-DELAY), enforced or not; 0: what login_delay is"
     )
@@ -195,6 +202,9 @@ class Tunables:
     auth_scram_iterations = Whole(
         "auth.scram_iterations", 4096, "how often SCRAM hashes a secret, on both sides (RFC 7677)", 4096, 1_000_000
     )
+    auth_minimum_layer = Whole(
+        "auth.minimum_layer", 0, "strength (SSF, bits of TLS) without which AUTH has no mechanism; 0: none", 0, 100_000
+    )
     auth_cleartext_networks = Networks(
         "auth.cleartext_networks", (), "clients here may send passwords in the clear, whatever auth.cleartext says"
     )
@@ -213,12 +223,21 @@ class Tunables:
     no_mime_suffix = Switch(
         "no_mime_suffix", False, "-no-mime behind a user's name asks for mail reduced to text, where X-MANGLE is served"
     )
+    subfolders = Choice(
+        "subfolders",
+        "no",
+        ["no", ".", "/"],
+        "USER+FOLDER opens a folder of the user's, levels parted so",
+    )
     auth_lowercase_user = Switch(
         "auth.lowercase_user", False, "turn user names to lower case before they are looked up"
     )
     auth_strip_domain = Switch("auth.strip_domain", False, "cut a user name at its @ before it is looked up")
+    auth_default_domain = Host("auth.default_domain", "", "a user name at this domain is the name without it")
     auth_auth_file = Path("auth.auth_file", "", "only users whose name is a line of this file may log in")
     auth_nonauth_file = Path("auth.nonauth_file", "", "users whose name is a line of this file may not log in")
+    auth_deny_db = Path("auth.deny_db", "", "Cyrus' user_deny.db, flat: who may not log in, and what they are told")
+    auth_deny_service = Word("auth.deny_service", "pop3", "the service that we are in auth.deny_db")
     auth_minimum_uid = Whole(
         "auth.minimum_uid", 1, "system users with a smaller uid may not log in; root never may", 1, 2**32 - 2
     )
@@ -301,9 +320,15 @@ class Tunables:
     tls_sni = ServerNames("tls.sni", (), "certificates for clients that ask for another name")
     tls_ciphers = Text("tls.ciphers", "", "OpenSSL's list of ciphers for TLS up to 1.2; empty: good ones")
     tls_client_certificates = Choice(
-        "tls.client_certificates", "no", ["no", "ask"], "ask clients for a certificate, which tls.ca must have signed"
+        "tls.client_certificates",
+        "no",
+        ["no", "ask", "require"],
+        "ask clients for a certificate, which tls.ca must have signed; or end a handshake without one",
     )
-    tls_ca = Path("tls.ca", "", "the authorities whose signature counts on clients' certificates, PEM")
+    tls_ca = Path(
+        "tls.ca", "", "the authorities whose signature counts on clients' certificates, PEM: a file or a folder"
+    )
+    tls_crl = Path("tls.crl", "", "certificates of clients that were revoked, PEM: a list (CRL) of each authority")
     tls_certificate_user = Choice(
         "tls.certificate_user",
         "email",

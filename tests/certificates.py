@@ -63,6 +63,17 @@ class Authority:
         )
         return pair
 
+    def revoke(self, lists: Path, *pairs: Pair) -> None:
+        """Write to ``lists`` which certificates were revoked: these."""
+        index = self.folder / "index.txt"
+        index.write_text("")
+        config = self.folder / "ca.cnf"
+        config.write_text(f"[ca]\ndefault_ca=us\n[us]\ndatabase={index}\ndefault_md=sha256\ndefault_crl_days=30\n")
+        ours = ("-config", config, "-cert", self.pair.certificate, "-keyfile", self.pair.key)
+        for pair in pairs:
+            openssl("ca", *ours, "-revoke", pair.certificate)
+        openssl("ca", *ours, "-gencrl", "-out", lists)
+
     def self_signed(self, name: str, kind: str = "ec", *more: str) -> Pair:
         """A certificate signed by its own key, whose kind decides the signature's."""
         pair = Pair(self.folder, name)

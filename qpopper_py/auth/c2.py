@@ -19,7 +19,7 @@ import time
 
 from qpopper_py.auth import shadow
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.names import canonical
+from qpopper_py.auth.names import of_login
 from qpopper_py.auth.sources import known
 from qpopper_py.auth.statefile import locked
 from qpopper_py.errors import CredentialStoreError
@@ -159,5 +159,5 @@ def record(verdict: Account | Denied, kind: type, settings: "Settings", facts: "
     what = kind.__name__.lower()
     if isinstance(verdict, Account):
         return Audited(facts, verdict.user, what, "success")
-    user = canonical(verdict.user, settings) if verdict.known else ""
+    user = of_login(verdict.user, settings)[0] if verdict.known else ""
     return Audited(facts, user, what, "error" if verdict.temporary else "failed", verdict.why)

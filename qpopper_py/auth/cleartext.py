@@ -4,7 +4,7 @@ Only the connection and the name as the client gave it are asked: the answer is 
 and names that are not.
 """
 
-from qpopper_py.auth.names import canonical
+from qpopper_py.auth.names import of_login
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def excepted(settings: "Settings", user: "str | None") -> bool:
     if user is None or not settings.auth_cleartext_users:
         return bool(settings.auth_cleartext_users)
     try:
-        return canonical(user, settings) in settings.auth_cleartext_users
+        return of_login(user, settings)[0] in settings.auth_cleartext_users
     except ValueError:
         return False  # no name at all
 

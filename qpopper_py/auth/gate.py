@@ -21,7 +21,7 @@ from qpopper_py.auth import cleartext
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.auth.credentials import Challenge, Malformed, Password, Proof, Token, WhichSalt
 from qpopper_py.auth.mechanisms import TABLE, load
-from qpopper_py.auth.names import canonical
+from qpopper_py.auth.names import of_login
 from qpopper_py.auth.pace import Pace
 from qpopper_py.auth.scram import derived, key
 from qpopper_py.auth.sources import known
@@ -135,6 +135,9 @@ class Gate:
 
     def mechanisms(self, facts: "Facts") -> "tuple[str, ...]":
         """Names of the SASL mechanisms that can succeed on this connection now, in the order of the table."""
+        strength = facts.tls.bits if facts.tls else self._settings.outer_layer
+        if strength < self._settings.auth_minimum_layer:
+            return ()
         offered = self._settings.auth_mechanisms
         rows = [row for row in TABLE if row.sasl and (not offered or row.name in offered) and row.fits(facts)]
         kinds = self._ready()
@@ -171,7 +174,7 @@ class Gate:
     def salting(self, asked: WhichSalt, facts: "Facts") -> "Salting | Denied":
         """How the user's secret is salted; the same for who has none, so that the answer tells nothing."""
         try:
-            user = canonical(asked.user, self._settings)
+            user, _ = of_login(asked.user, self._settings)
         except ValueError:
             user = ""  # nobody's, but the answer is as for all
         try:
@@ -191,16 +194,21 @@ class Gate:
         return denied
 
     def _ask(self, credential: "Credential", facts: "Facts") -> Account | Denied:
+        folder = ""
         try:
             if credential.user or not isinstance(credential, Token):  # a token may know better who it is
-                credential = credential.named(canonical(credential.user, self._settings))
+                user, folder = of_login(credential.user, self._settings)
+                credential = credential.named(user)
         except ValueError as why:
             return _nobody(credential, str(why))
         if isinstance(credential, Password) and not credential.secret:
             return _nobody(credential, "empty password")
         if isinstance(credential, Password) and not cleartext.allowed(facts, self._settings, credential.user):
             return _nobody(credential, "password in the clear")
-        return self._furnish().judge(self._vouched(credential, facts), facts)
+        verdict = self._furnish().judge(self._vouched(credential, facts), facts)
+        if isinstance(verdict, Account):
+            verdict.folder = folder
+        return verdict
 
     def _vouched(self, credential: "Credential", facts: "Facts") -> Account | Denied:
         for source in self._sources:
@@ -235,7 +243,7 @@ class Gate:
         """Say whose refusal it is: as the client spelled it, and as the log may.  For every refusal the same work."""
         denied.user = given
         try:
-            user = canonical(given, self._settings)
+            user, _ = of_login(given, self._settings)
             self._furnish()
             denied.known = known(self._directories, user, facts)[0] is not None
         except (ValueError, CredentialStoreError, MissingLibrary):

@@ -43,6 +43,12 @@ class Policy:
         """``verdict`` of the sources, or the refusal that stands against it.  Raises CredentialStoreError."""
         if isinstance(verdict, Account) and (why := self._bar(verdict)):
             return Denied(verdict.user, why)
+        if isinstance(verdict, Account) and (path := self._settings.auth_deny_db):
+            from qpopper_py.auth.userdeny import message_to
+
+            told = message_to(verdict.user, self._settings.auth_deny_service, path)
+            if told is not None:
+                return Denied(verdict.user, f"is kept out by {path} (auth.deny_db)", temporary=True, told=told or " ")
         return self._c2.judge(verdict, facts) if self._c2 else verdict
 
     def _bar(self, account: Account) -> str:

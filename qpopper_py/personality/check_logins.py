@@ -8,6 +8,7 @@ from qpopper_py.auth import order
 from qpopper_py.auth.pam import library
 from qpopper_py.auth.policy import listed, unfit
 from qpopper_py.auth.sources.saslauthd import refuse_untrusted
+from qpopper_py.auth.userdeny import message_to
 from qpopper_py.errors import CredentialStoreError, MissingLibrary
 from qpopper_py.personality.check import Finding, hint, kind
 
@@ -178,6 +179,8 @@ def policy(settings: "Settings", _euid: int) -> "Iterator[Finding]":
             unfit("")
         for path in filter(None, (settings.auth_auth_file, settings.auth_nonauth_file)):
             listed("root", path)
+        if settings.auth_deny_db:
+            message_to("root", settings.auth_deny_service, settings.auth_deny_db)
     except CredentialStoreError as why:
         yield Finding(str(why))
     path = settings.auth_auth_file

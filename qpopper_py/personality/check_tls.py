@@ -43,7 +43,7 @@ def without(settings: "Settings") -> "Iterator[Finding]":
     modes = {settings.listener(one).cleartext for one in settings.listen} | {settings.auth_cleartext}
     if "tls" in modes:
         yield hint("auth.cleartext: tls, but tls.certificate is empty, so only APOP is left; name the file")
-    if settings.tls_key or settings.tls_sni or settings.tls_client_certificates == "ask":
+    if settings.tls_key or settings.tls_sni or settings.tls_client_certificates != "no":
         yield Finding("tls.certificate: it is empty, so the other settings of tls do nothing; name the file")
 
 

@@ -66,6 +66,7 @@ TEXTS = {
     "no_language": "There are no replies in language {language}; LANG lists what there is.",
     "busy": "Maildrop lock busy!  Is another session active?",
     "unusable": "Unable to process From lines (envelopes), change recognition modes or check for corrupted mail drop.",
+    "missing": "There is no such folder.",
     "trouble": "Unable to read the mail drop; try again in a few minutes.",
     "changed": "The mail drop was changed by another program; nothing was deleted.",
     "update_failed": "POP mailbox update failed!  Nothing was deleted.",

@@ -71,6 +71,7 @@ TEXTS = {
     "no_language": "language",
     "busy": "",
     "unusable": "",
+    "missing": "",
     "trouble": "",
     "changed": "",
     "update_failed": "",

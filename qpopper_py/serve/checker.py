@@ -197,4 +197,5 @@ def _refusal(denied: Denied) -> "Fields":
         "wait": handover.microseconds(denied.wait),
         "known": denied.known,
         "alias": text(denied.alias),
+        "told": text(denied.told),
     }

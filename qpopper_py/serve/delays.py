@@ -1,7 +1,9 @@
 """login_delay (RFC 2449 sections 6.4 and 8.1.1): when each user's last session ended.
 
 That is the time of the empty file ``<state_dir>/login-delay/USER``: nothing to lock, and nothing that a crash could
-damage.  Whoever is root writes it (the keeper), else the one process that there is; never a mail process.  Where it
+damage.  With ``login_delay_padding`` it may be earlier: each session moves it by one delay, from not more than so many
+delays ago, so that a user who was away may come so often at once (poppollpadding of imapd.conf(5), imap/pop3d.c).
+Whoever is root writes it (the keeper), else the one process that there is; never a mail process.  Where it
 cannot be had nobody is delayed, and the log says so once.  ``read_only`` is about mail: whoever may not delete may not
 come too often either.
 """
@@ -30,6 +32,7 @@ class Delays:
         self, settings: "Settings", warn: "Callable[[str], None]", clock: "Callable[[], float]" = time.time
     ) -> None:
         self._delay = settings.login_delay
+        self._padding = settings.login_delay_padding
         self._folder = f"{settings.state_dir}/{FOLDER}" if settings.state_dir else ""
         self._warn = warn
         self._clock = clock
@@ -56,9 +59,22 @@ class Delays:
         """A session of ``user`` ended just now."""
         if self:
             try:
-                mark(folder(self._place()), user, self._clock())
+                place = folder(self._place())
+                mark(place, user, self._moved(place, user))
             except OSError as why:
                 self._trouble(why)
+
+    def _moved(self, place: str, user: str) -> float:
+        """The time to note for a session that ended just now.  Raises OSError."""
+        now = self._clock()
+        if self._padding < 2:
+            return now
+        earliest = now - self._delay * self._padding
+        try:
+            before = os.lstat(f"{place}/{user}").st_mtime
+        except FileNotFoundError:
+            before = earliest
+        return min(now, max(before, earliest) + self._delay)
 
     def _place(self) -> str:
         if not self._folder:

@@ -111,6 +111,7 @@ ACCOUNT = (
     ("source", TEXT, WORD),
     ("shell", TEXT, PATH),
     ("login", TEXT, NAME),
+    ("folder", TEXT, NAME),
 )
 WAIT = ("wait", NUMBER, 10**9)  # microseconds
 REFUSAL = (
@@ -120,6 +121,7 @@ REFUSAL = (
     WAIT,
     ("known", NUMBER, 1),
     ("alias", TEXT, PATH),
+    ("told", TEXT, PATH),
 )
 TALKED = (
     ("number", NUMBER, BIG),

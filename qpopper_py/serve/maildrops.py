@@ -2,7 +2,7 @@
 
 import os
 
-from qpopper_py.errors import MaildropUnusable
+from qpopper_py.errors import MaildropError, MaildropUnusable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,19 @@ def state_of(account: "Account", settings: "Settings") -> str:
     return "" if settings.read_only and not os.path.isdir(f"{state}/users/{account.user}") else state
 
 
+def state_of_folder(account: "Account", state: str, settings: "Settings", warn: "Callable[[str], None]") -> str:
+    """Where the state of the maildrop that is asked for is kept: in the user's folder ``state``, or empty."""
+    if not (account.folder and state):
+        return state
+    from qpopper_py.serve.folders import own_state
+
+    try:
+        return own_state(state, account.folder, settings.read_only)
+    except OSError as why:
+        warn(f"no state is kept for {account.called}: {state}: {why.strerror}")
+        return ""
+
+
 def open_maildrop(
     account: "Account",
     host: str,
@@ -48,7 +61,14 @@ def open_maildrop(
     place, why = maildrop_of(account, settings)
     if not place:
         return NoStore(MaildropUnusable(why))
-    if settings.bulletins_source:
+    if account.folder:
+        from qpopper_py.serve.folders import place_of
+
+        try:
+            place = place_of(place, account, settings)
+        except MaildropError as trouble:
+            return NoStore(trouble)
+    elif settings.bulletins_source:
         from qpopper_py.store.bulletin_numbers import Reader
         from qpopper_py.store.bulletins import post_bulletins
 

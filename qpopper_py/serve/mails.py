@@ -31,13 +31,13 @@ class Mail:
     ``owner``: uid, gid, groups, and the mailbox file whose dotlock root may have to make, or empty.
     """
 
-    __slots__ = ("channel", "facts", "last", "number", "owner", "served", "since", "user")
+    __slots__ = ("called", "channel", "facts", "last", "number", "owner", "served", "since")
 
     def __init__(self, channel: "_socket.socket", owner: "Owner", login: "Login") -> None:
         self.channel = channel
         self.owner = owner
         self.number = login.number
-        self.user = login.account.user
+        self.called = login.account.called
         self.facts = login.facts
         self.served = 0
         self.since = 0.0  # when it began to wait
@@ -91,7 +91,7 @@ class Mails:
         owner = account.uid, account.gid, tuple(login.groups), self.house.mailbox_of(account)
         for mail in [one for one in self.busy if one.owner == owner]:
             self._heard(mail)  # a client may come again before its last session's process was heard
-        early = self.house.delays().left(account.user) if self.house.settings.login_delay else 0
+        early = self.house.delays().left(account.called) if self.house.settings.login_delay else 0
         login.fields = {**login.fields, "early": early}
         for mail in [one for one in reversed(self.idle) if one.owner == owner]:
             self.idle.remove(mail)
@@ -116,7 +116,7 @@ class Mails:
         fields = {**login.fields, **handover.of_account(account), **handover.of_facts(facts)}
         fields["state"] = state_folder(self.house.state_of(account), account, facts, self.house.emit)
         handover.send(mail.channel, handover.SESSION, fields, descriptors, wait=False)
-        mail.number, mail.facts, mail.user = login.number, facts, account.user
+        mail.number, mail.facts, mail.called = login.number, facts, account.called
         self.busy.add(mail)
 
     def _fork(self, login: "Login", descriptors: "list[int]", owner: "Owner") -> None:
@@ -156,7 +156,7 @@ class Mails:
             self._forget(mail)
             return
         if said[0] == handover.ENDED:
-            self.house.delays().ended(mail.user)
+            self.house.delays().ended(mail.called)
             self._answer(mail)
             return
         self._over(mail)

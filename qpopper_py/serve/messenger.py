@@ -79,6 +79,6 @@ class Asked:
 
 
 def refusal(fields: "Fields") -> Denied:
-    denied = Denied(fields["user"], fields["why"], bool(fields["temporary"]), fields["wait"] / 1e6)
+    denied = Denied(fields["user"], fields["why"], bool(fields["temporary"]), fields["wait"] / 1e6, fields["told"])
     denied.known, denied.alias = bool(fields["known"]), fields["alias"]
     return denied

@@ -12,7 +12,7 @@ and the facts of the handshake (:mod:`qpopper_py.tls.report`), ``E`` and why the
 import os
 
 from qpopper_py.errors import ConfigurationError, PeerGone, QpopperError, TlsUnavailable
-from qpopper_py.events import Trouble
+from qpopper_py.events import Note, Trouble
 from qpopper_py.stream import SocketStream
 from qpopper_py.tls import report
 from qpopper_py.tls.files import Files
@@ -64,13 +64,21 @@ class Securing:
         tls = self._stream(stream, facts)
 
         def begin() -> "Stream":
-            try:
-                facts.tls = tls.shake(self.settings.tls_handshake_timeout)
-            finally:
-                self.slots.give()
+            facts.tls = self._shake(tls, facts)
             return tls
 
         return begin
+
+    def _shake(self, tls: "TlsStream", facts: "Facts") -> "Tls":
+        """The handshake, and the end of its slot.  Raises PeerGone; the log has it where a certificate is required."""
+        try:
+            return tls.shake(self.settings.tls_handshake_timeout)
+        except PeerGone as why:
+            if self.settings.tls_client_certificates == "require":
+                self.emit(Note(facts, str(why)))
+            raise
+        finally:
+            self.slots.give()
 
     def _stream(self, stream: "Stream", facts: "Facts") -> "TlsStream":
         """TLS over ``stream``, before the handshake; a slot for that is taken."""
@@ -109,10 +117,7 @@ class Securing:
             channel.send(READY)
             if channel.recv(1) != GO:
                 return
-            try:
-                channel.send(DONE + report.packed(tls.shake(self.settings.tls_handshake_timeout)))
-            finally:
-                self.slots.give()
+            channel.send(DONE + report.packed(self._shake(tls, facts)))
             channel.close()
             relay(tls, clear, self.settings.transfer_timeout)
             clear.close()

@@ -106,6 +106,10 @@ def decide(session: "Session", mechanism: str, outcome: "Account | Challenge | D
     session.alias = denied.alias or session.user
     session.emit(events.LoginRefused(session.facts, session.alias, mechanism, denied.why, denied.temporary))
     wait_for_the_moment(session, denied.wait)
+    if denied.told:
+        session.closing.how = "refused"
+        session.hang_up()
+        raise Refused(denied.told.strip(), "SYS/TEMP")
     session.failures += 1
     if session.failures == session.settings.auth_max_failures:
         session.closing.how = "refused"

@@ -1,6 +1,14 @@
 """What a session refuses with, in its dialect's words, where no handler was asked or the maildrop was at fault."""
 
-from qpopper_py.errors import LoginTooEarly, MaildropBusy, MaildropChanged, MaildropError, MaildropUnusable, Refused
+from qpopper_py.errors import (
+    LoginTooEarly,
+    MaildropBusy,
+    MaildropChanged,
+    MaildropError,
+    MaildropMissing,
+    MaildropUnusable,
+    Refused,
+)
 from qpopper_py.session import table
 
 TYPE_CHECKING = False
@@ -14,6 +22,7 @@ MAILDROP = (
     (MaildropBusy, "busy"),
     (LoginTooEarly, "login_delay"),
     (MaildropUnusable, "unusable"),
+    (MaildropMissing, "missing"),
     (MaildropChanged, "changed"),
     (MaildropError, "trouble"),
 )

@@ -211,7 +211,7 @@ class Session:
         drop = self.maildrop
         self.closing.left, self.closing.left_octets = len(drop.entries), drop.octets
         count, octets = drop.count, drop.left_octets
-        self.emit(events.LoggedIn(self.facts, account.user, self.mechanism, account.source, count, octets))
+        self.emit(events.LoggedIn(self.facts, account.called, self.mechanism, account.source, count, octets))
         for tap in self.taps:
             tap.logged_in(self.facts, account.user)
         fields = {"s": "" if count == 1 else "s", "hidden": store.hidden, "session": self.facts.session}
@@ -323,7 +323,7 @@ class Session:
 
     def report(self, why: MaildropError) -> None:
         level = "warning" if isinstance(why, (MaildropBusy, LoginTooEarly)) else "error"
-        user = self.account.user if self.account else self.user
+        user = self.account.called if self.account else self.user
         self.emit(events.Trouble(self.facts, f"maildrop of {user}: {why}", level))
 
     def _ok(self, said: "reply.Reply") -> None:

@@ -8,6 +8,7 @@ import ssl
 
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.tls.certificate import end_point, first_of
+from qpopper_py.tls.files import authorities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ VERSIONS = {
 }
 GOOD = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
 OLD = "DEFAULT:!aNULL:!eNULL:!aDSS:@SECLEVEL=0"  # for minimum 1.0 and 1.1
+MODES = {"ask": ssl.CERT_OPTIONAL, "require": ssl.CERT_REQUIRED}
 PROTOCOL = "pop3"  # of the application layer (ALPN), as IANA has it
 LONGEST_NAME = 255
 
@@ -90,12 +92,24 @@ class Server:
         if settings.tls_client_certificates == "no":
             return
         if not settings.tls_ca:
-            raise ConfigurationError("tls.client_certificates: ask, but tls.ca is empty; name the authorities' file")
+            mode = settings.tls_client_certificates
+            raise ConfigurationError(
+                f"tls.client_certificates: {mode}, but tls.ca is empty; name the authorities' file"
+            )
+        path = settings.tls_ca
         try:
-            context.load_verify_locations(self.place(settings.tls_ca))
+            for path in authorities(self.place(settings.tls_ca)):
+                context.load_verify_locations(path)
         except OSError as why:
-            raise ConfigurationError(f"tls.ca: {settings.tls_ca}: {why.strerror or 'no certificates, PEM'}") from None
-        context.verify_mode = ssl.CERT_OPTIONAL
+            where = path if path.startswith(f"{settings.tls_ca}/") else settings.tls_ca
+            raise ConfigurationError(f"tls.ca: {where}: {spoken(why)}") from None
+        if settings.tls_crl:
+            try:
+                context.load_verify_locations(self.place(settings.tls_crl))
+            except OSError as why:
+                raise ConfigurationError(f"tls.crl: {settings.tls_crl}: {spoken(why)}") from None
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        context.verify_mode = MODES[settings.tls_client_certificates]
 
     def named(self, tls: ssl.SSLObject, name: "str | None", _first: ssl.SSLContext) -> "int | None":
         """Take the certificate of the ``name`` that the client asks for, if there is one.  Called by OpenSSL."""
@@ -113,6 +127,11 @@ class Server:
                         return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
                     return None
         return None
+
+
+def spoken(why: OSError) -> str:
+    """What is wrong with a file of PEM."""
+    return "holds nothing of the kind in PEM" if isinstance(why, ssl.SSLError) else why.strerror or "cannot be read"
 
 
 def lower_minimum(context: ssl.SSLContext, version: ssl.TLSVersion) -> None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from qpopper_py.settings import Settings
 
-LARGEST = 1 << 20  # octets of a file of certificates
+LARGEST = 1 << 20  # octets of a file of certificates, or of a folder of them
+ENDS = (".pem", ".crt", ".cer")  # of names of certificates
 WORDS = 4096
 
 
@@ -55,33 +56,60 @@ class Files:
 
 def named(settings: "Settings") -> "Iterator[tuple[str, str]]":
     """(setting, path) of each file that TLS needs."""
-    rows = [("tls.certificate", settings.tls_certificate), ("tls.key", settings.tls_key), ("tls.ca", settings.tls_ca)]
+    rows = [("tls.certificate", settings.tls_certificate), ("tls.key", settings.tls_key)]
+    if settings.tls_client_certificates != "no":
+        rows += [("tls.ca", settings.tls_ca), ("tls.crl", settings.tls_crl)]
     rows += [("tls.sni", path) for _, *paths in settings.tls_sni for path in paths]
     yield from ((setting, path) for setting, path in rows if path)
 
 
+def authorities(path: str) -> "list[str]":
+    """The files of ``path``: itself, or of a folder those that OpenSSL would look for in one (``5ed36f99.0``).
+
+    In a folder without such names they are all that end as certificates do.  Raises OSError.
+    """
+    if not os.path.isdir(path):
+        return [path]
+    names = sorted(name for name in os.listdir(path) if os.path.isfile(f"{path}/{name}"))
+    chosen = [name for name in names if hashed(name)] or [name for name in names if name.endswith(ENDS)]
+    if not chosen:
+        raise OSError(0, f"the folder holds no certificate: no HASH.0, no *{', no *'.join(ENDS)}")
+    return [f"{path}/{name}" for name in chosen]
+
+
+def hashed(name: str) -> bool:
+    """Whether openssl-rehash(1) calls a certificate so: the hash of its subject, and a number."""
+    hash_, _, number = name.partition(".")
+    return len(hash_) == 8 and number.isdigit() and all(c in "0123456789abcdef" for c in hash_)
+
+
 def copied(setting: str, path: str) -> int:
-    """A descriptor of a memory file with the octets of ``path``, which never pass through our own memory."""
-    try:
-        source = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as why:
-        raise ConfigurationError(f"{setting}: {path}: {why.strerror}") from None
+    """A descriptor of a memory file with the octets of ``path``, which never pass through our own memory.
+
+    Of a folder it has all the files.
+    """
     copy = os.memfd_create("tls")
+    try:
+        for one in authorities(path):
+            append(one, copy)
+        if os.fstat(copy).st_size > LARGEST:
+            raise OSError(0, f"is larger than {LARGEST} octets, so it is no certificate")
+    except OSError as why:
+        os.close(copy)
+        raise ConfigurationError(f"{setting}: {path}: {why.strerror}") from None
+    return copy
+
+
+def append(path: str, copy: int) -> None:
+    """Copy the file behind what ``copy`` has, as far as LARGEST goes, and end its last line.  Raises OSError."""
+    source = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         done = 0
         while done <= LARGEST and (octets := os.sendfile(copy, source, done, LARGEST)):
             done += octets
-        if done > LARGEST:
-            raise ConfigurationError(f"{setting}: {path}: is larger than {LARGEST} octets, so it is no certificate")
-    except OSError as why:
-        os.close(copy)
-        raise ConfigurationError(f"{setting}: {path}: {why.strerror}") from None
-    except ConfigurationError:
-        os.close(copy)
-        raise
     finally:
         os.close(source)
-    return copy
+    os.write(copy, b"\n")
 
 
 def judge(settings: "Settings", files: Files) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qpopper_py.tls.context import Server
 
 PIECE = 64 << 10
+WORDS = {"PEER_DID_NOT_RETURN_A_CERTIFICATE": "the client has shown no certificate (tls.client_certificates)"}
 UNSENT = 256 << 10  # of what OpenSSL says by itself: a client that makes it talk and never listens is given up
 
 
@@ -65,7 +66,8 @@ class TlsStream(Stream):
                 self._push()  # the alert, if it can be had at once
             except OSError:
                 pass
-            words = self.server.trouble or getattr(why, "reason", "") or "refused"
+            reason = getattr(why, "reason", "") or "refused"
+            words = self.server.trouble or WORDS.get(reason, reason)
             raise PeerGone(f"TLS handshake: {words}") from None
         finally:
             sys.unraisablehook = hook

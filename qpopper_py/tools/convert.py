@@ -32,7 +32,7 @@ from qpopper_py.tools.command import parser, settings_of
 from qpopper_py.tools.convert_maildir import MaildirTarget
 from qpopper_py.tools.convert_mbox import MboxTarget
 from qpopper_py.tools.convert_text import Letter, Marks, delivered, split
-from qpopper_py.tools.owner import account_of, as_user, say
+from qpopper_py.tools.owner import account_of, as_user, folder_asked, say
 
 OTHER = {"mbox": "maildir", "maildir": "mbox", "cyrus": "maildir"}
 
@@ -43,6 +43,7 @@ def words() -> ArgumentParser:
     made.add_argument("--from", dest="kind", choices=list(OTHER), help="what SOURCE is, as the prefix says it")
     made.add_argument("target", metavar="TARGET", help="of the other kind; missing, or without mail")
     made.add_argument("--user", help="whose mail it is; without it the owner of SOURCE, or whoever runs this")
+    made.add_argument("--folder", default="", help="which of the user's folders it is (subfolders); levels parted by /")
     made.add_argument("--append", action="store_true", help="add to the mail that TARGET holds")
     made.add_argument("--remove", action="store_true", help="afterwards remove the messages from SOURCE")
     made.add_argument("--dry-run", action="store_true", help="look at everything, convert nothing")
@@ -54,6 +55,7 @@ def main(argv: Sequence[str]) -> int:
     settings = settings_of(asked)
     source, target = places(asked)
     account = account_of(asked.user, source[1], settings)
+    account.folder = folder_asked(asked.folder)
     mbox = source[1] if source[0] == "mbox" else target[1]
     os.umask(0o077)
     if os.geteuid() == 0 and not asked.dry_run and target[0] == "mbox":

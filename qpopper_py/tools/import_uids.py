@@ -25,7 +25,7 @@ from qpopper_py.store.overrides import LOOK, Overrides, contents, identity, is_u
 from qpopper_py.store.state import Record
 from qpopper_py.store.uid_schemes import SCHEMES
 from qpopper_py.tools.command import parser, settings_of
-from qpopper_py.tools.owner import account_of, as_user, say
+from qpopper_py.tools.owner import account_of, as_user, folder_asked, say
 from qpopper_py.tools.uid_lists import HEADERS, KINDS, Given, UidList, headers, kind_of
 from qpopper_py.tools.uid_match import by_key, by_order
 
@@ -44,6 +44,7 @@ def words() -> ArgumentParser:
     made.add_argument("mailbox", metavar="MAILBOX", help="the mailbox; mbox: or maildir: before it says what it is")
     made.add_argument("source", metavar="LIST", help="dovecot-uidlist, courierpop3dsizelist, cyrus.index, ...")
     made.add_argument("--user", help="whose mail it is; without it the owner of MAILBOX, or whoever runs this")
+    made.add_argument("--folder", default="", help="which of the user's folders it is (subfolders); levels parted by /")
     made.add_argument("--from", dest="kind", choices=[*KINDS, HEADERS], help="what LIST is, if that is not plain")
     forms = [name for name, scheme in SCHEMES.items() if scheme.numbered]
     made.add_argument(
@@ -61,6 +62,7 @@ def main(argv: Sequence[str]) -> int:
     if not os.path.lexists(path):
         raise MaildropUnusable(f"{path}: there is no such mailbox")
     account = account_of(asked.user, path, settings)
+    account.folder = folder_asked(asked.folder)
     uids = read_list(asked, settings)
     os.umask(0o077)
 

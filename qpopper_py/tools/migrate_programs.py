@@ -101,9 +101,7 @@ PROGRAMS = {
             "mail in a Cyrus spool is read where it lies, with its sizes and unique-ids; DELE is refused there",
             "qpopper-py convert --from cyrus makes a Maildir of a mailbox, unique-ids kept, in which DELE works",
         ),
-        lost=(
-            "ACLs, quotas, subfolders and flags that IMAP keeps belong to the other programs of Cyrus and stay there",
-        ),
+        lost=("ACLs, quotas and flags that IMAP keeps belong to the other programs of Cyrus and stay there",),
         restore='pop3 cmd="pop3d -U 30" listen="pop3" prefork=0 maxchild=50   (cyrus.conf, SERVICES)',
     ),
     "qpopper": Program(

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Callable
 
 from qpopper_py.auth.account import Account
+from qpopper_py.auth.names import folder_of
 from qpopper_py.errors import QpopperError
 from qpopper_py.events import Event, Note, Trouble, printable
 from qpopper_py.facts import Facts
+from qpopper_py.serve.folders import own_state
 from qpopper_py.serve.roles import KeptDotlock, as_mail_user
 from qpopper_py.settings import Settings
 from qpopper_py.tools.command import DONE, FAILED
@@ -41,16 +43,25 @@ def account_of(user: str | None, mailbox: str, settings: Settings) -> Account:
     return account
 
 
+def folder_asked(given: str) -> str:
+    """What ``--folder`` means; its levels are parted by slashes.  Raises QpopperError."""
+    try:
+        return folder_of(given, "/")
+    except ValueError as why:
+        raise QpopperError(f"--folder {given!r}: {why}") from None
+
+
 def as_user(account: Account, mbox: str, settings: Settings, work: Callable[[str, KeptDotlock | None], None]) -> int:
     """Call ``work(state folder, dotlock helper for mbox)`` as that user; the exit status.
 
+    The state folder is that of ``account.folder``, if it is not the inbox that is meant.
     What goes wrong is told on the standard error.
     """
     told, tell = os.pipe()
 
     def guarded(state: str, helper: KeptDotlock | None) -> None:
         try:
-            work(state, helper)
+            work(own_state(state, account.folder, False) if state and account.folder else state, helper)
             sys.stdout.flush()
             os.write(tell, b"+")
         except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import ssl
@@ -118,6 +119,34 @@ def test_the_file_that_shuts_the_server_is_told_alike_but_without_a_greeting_bef
     assert pair.theirs(LOGIN).partition(b"\n")[2] == pair.ours(LOGIN) == told
 
 
+@pytest.mark.parametrize(
+    "pair",
+    [
+        f"virtdomains: userid\ndefaultdomain: {domain}\npopsubfolders: {folders}"
+        for domain in ("mail.example.org", "Mail.Example.Org")
+        for folders in ("no", "yes")
+    ]
+    + ["virtdomains: off\ndefaultdomain: mail.example.org", "virtdomains: off"],
+    indirect=True,
+)
+def test_a_name_at_the_default_domain_is_the_name_without_it(pair: Pair) -> None:
+    for name in ("", "@mail.example.org", "@MAIL.example.org", "@other.example.org", "@", "+@mail.example.org"):
+        script = b"USER " + (USER + name).encode() + b"\r\n" + PASS + b"STAT\r\nQUIT\r\n"
+        assert pair.ours(script) == pair.theirs(script), name
+
+
+@pytest.mark.parametrize(
+    "pair", ["popminpoll: 5\npoppollpadding: 3", "popminpoll: 1\npoppollpadding: 2"], indirect=True
+)
+def test_as_many_logins_at_once_are_let_in(pair: Pair) -> None:
+    answers = [
+        b"-ERR [LOGIN-DELAY]" in speak(LOGIN + b"QUIT\r\n") for speak in (pair.theirs, pair.ours) for _ in range(5)
+    ]
+    assert answers[:5] == answers[5:]
+    assert answers[0] is False
+    assert answers[4] is True
+
+
 def said_with_tls(connection: socket, before: list[bytes], after: list[bytes]) -> bytes:
     """The answers to what is said before the handshake, and after it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -192,3 +221,53 @@ def test_a_digest_of_the_stamp_lets_in_as_there(pair: Pair) -> None:
     assert theirs[0].startswith(b"+OK")
     with pair.started() as near:
         assert by_digest(near) == theirs
+
+
+@pytest.mark.client("openssl")
+@pytest.mark.parametrize(
+    "pair",
+    [f"sasl_minimum_layer: {strength}\n{TLS}" for strength in (1, 128, 256, 1000)],
+    indirect=True,
+)
+def test_the_strength_that_sasl_needs_is_that_of_tls(pair: Pair) -> None:
+    """USER, PASS and APOP do not depend on it."""
+    response = base64.b64encode(f"\0{USER}\0{SECRET}".encode())
+    before = [b"CAPA", b"AUTH PLAIN " + response, b"STLS"]
+    after = [b"CAPA", b"AUTH PLAIN " + response, b"QUIT"]
+    theirs = said_with_tls(pair.cyrus.connect(pair.cyrus.folder / "run/pop3"), before, after)
+    with pair.started() as near:
+        ours = said_with_tls(near, before, after)
+    why = b"-ERR [AUTH] authenticating: mechanism too weak for this user\r\n"  # ours: there is none
+    assert why in theirs
+    assert ours == theirs.replace(why, b"-ERR [AUTH] authenticating: no mechanism available\r\n")
+    assert pair.ours(LOGIN + b"STAT\r\nQUIT\r\n") == pair.theirs(LOGIN + b"STAT\r\nQUIT\r\n")
+
+
+ENTRIES = [
+    "2\tpop3\tYou are [locked] out",
+    "2\tpop3\t[[x] y",
+    "1\t*",
+    "2\tpop3",
+    "2\timap,!pop3,*\tno",
+    "2\t*,!pop3\tno",
+    "2\timap, pop3\tno",
+    "2\tPOP3\tno",
+    "2\tpop[3-5]\tno",
+    "02\tp?p3\tno\tmore",
+    "2\timap,pop\tno",
+    "2\t\tno",
+]
+
+
+@pytest.mark.parametrize("pair", ["userdeny_db: flat", "serverinfo: on"], indirect=True)
+def test_whom_user_deny_db_keeps_out_hears_the_same(pair: Pair) -> None:
+    """There it is said to whoever gives the name, as the answer to PASS; here to whoever has the password, too."""
+    path = pair.cyrus.folder / "config/user_deny.db"
+    for entry in ENTRIES:
+        path.write_text(f"aaa\t2\t*\tno\n{USER}\t{entry}\nzzz\t2\t*\tno\n")
+        os.chown(path, OWNER, MAIL)
+        assert pair.ours(LOGIN + b"QUIT\r\n") == pair.theirs(LOGIN + b"QUIT\r\n"), entry
+    path.write_text(f"{USER}\t2\tpop3\tno\n")
+    wrong = b"USER " + USER.encode() + b"\r\nPASS wrong\r\nQUIT\r\n"
+    assert b"[SYS/TEMP]" in pair.theirs(wrong)
+    assert b"[SYS/TEMP]" not in pair.ours(wrong)

@@ -103,7 +103,7 @@ def test_kerberos_must_have_a_keytab_of_its_own(tmp_path: Path) -> None:
 def test_kerberos_without_its_library_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "keytab").touch(0o600)
     monkeypatch.setattr(krb5, "LIBRARY", "libkrb5-is-not-here.so.3")
-    monkeypatch.setattr(krb5, "_found", [])
+    krb5.library.cache_clear()
     assert holds(said("auth.sources=kerberos", f"kerberos.keytab={tmp_path}/keytab")[0], "install libkrb5-3")
 
 

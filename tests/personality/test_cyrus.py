@@ -160,6 +160,8 @@ WORKS = [
     ("popexpiretime: -1", "expire", "never"),
     ("popexpiretime: 2d", "expire", "2"),
     ("popuseimapflags: yes", "deletion_marks", "hidden"),
+    ("poppollpadding: 4", "login_delay_padding", 4),
+    ("poppollpadding: 0", "login_delay_padding", 1),
     ("poptimeout: 20", "timeout", 1200),
     ("poptimeout: 5", "timeout", 600),
     ("poptimeout: 30m", "timeout", 1800),
@@ -183,7 +185,14 @@ WORKS = [
     ("tls_key_file: /k", "tls.key", "/k"),
     ("tls_client_ca_file: /a", "tls.ca", "/a"),
     ("tls_ca_file: /a", "tls.ca", "/a"),
+    ("tls_ca_path: /d", "tls.ca", "/d"),
+    ("tls_client_ca_dir: /d", "tls.ca", "/d"),
+    ("tls_client_ca_file: /a\ntls_client_ca_dir: /d", "tls.ca", "/a"),
     ("tls_client_certs: optional", "tls.client_certificates", "ask"),
+    ("tls_client_certs: require", "tls.client_certificates", "require"),
+    ("tls_client_certs: off", "tls.client_certificates", "no"),
+    ("tls_require_cert: yes", "tls.client_certificates", "require"),
+    ("tls_require_cert: no", "tls.client_certificates", "no"),
     ("tls_versions: tls1_0 tls1_2 tls1_3", "tls.minimum", "1.0"),
     ("tls_versions: ssl3 tls1_3", "tls.minimum", "1.3"),
     ("tls_ciphers: HIGH", "tls.ciphers", "HIGH"),
@@ -194,6 +203,21 @@ WORKS = [
     ("uidl_format: uidonly", "uidl", "uidonly"),
     ("username_tolower: no", "auth.lowercase_user", False),
     ("syslog_prefix: cyrus", "log.ident", "cyrus/pop3"),
+    ("tls_crl_file: /crl", "tls.crl", "/crl"),
+    ("virtdomains: userid\ndefaultdomain: a.b", "auth.default_domain", "a.b"),
+    ("virtdomains: yes\ndefaultdomain: a.b", "auth.default_domain", "a.b"),
+    ("virtdomains: off\ndefaultdomain: a.b", "auth.default_domain", ""),
+    ("defaultdomain: a.b", "auth.default_domain", ""),
+    ("sasl_minimum_layer: 0", "auth.minimum_layer", 0),
+    ("sasl_minimum_layer: 128", "auth.minimum_layer", 128),
+    ("configdirectory: /c", "auth.deny_db", "/c/user_deny.db"),
+    ("configdirectory: /c/\nuserdeny_db: flat", "auth.deny_db", "/c/user_deny.db"),
+    ("configdirectory: /c\nuserdeny_db_path: /d/deny", "auth.deny_db", "/d/deny"),
+    ("userdeny_db_path: /d/deny", "auth.deny_service", "pop3"),
+    ("popsubfolders: yes", "subfolders", "/"),
+    ("popsubfolders: yes\nunixhierarchysep: yes", "subfolders", "/"),
+    ("popsubfolders: yes\nunixhierarchysep: no", "subfolders", "."),
+    ("popsubfolders: no\nunixhierarchysep: no", "subfolders", "no"),
     ("configdirectory: /c", "shutdown_files", ("/c/msg/shutdown", "/c/msg/shutdown.pop3")),
     ("partition-default: /s/", "maildrop", "cyrus:/s/%N"),
     ("partition-default: /s", "accounts.maildrop", "cyrus:/s/%N"),
@@ -273,11 +297,11 @@ def test_pop3d_toml_and_the_command_line_are_stronger(folder: Path) -> None:
         ("sasl_pwcheck_method: alwaystrue\n", "alwaystrue"),
         ("tls_versions: tls9\n", "tls1_2"),
         ("allowanonymouslogin: yes\n", "allowanonymouslogin: yes"),
-        ("sasl_minimum_layer: 1\n", "tls_required"),
-        ("tls_client_certs: require\n", "asked, not forced"),
-        ("tls_require_cert: 1\n", "asked, not forced"),
-        ("popsubfolders: 1\n", "popsubfolders"),
-        ("userdeny_db: sql\n", "auth.nonauth_file"),
+        ("sasl_minimum_layer: much\n", "auth.minimum_layer"),
+        ("tls_client_certs: perhaps\n", "is not one of off"),
+        ("virtdomains: perhaps\n", "neither yes nor no"),
+        ("userdeny_db: sql\n", "cvt_cyrusdb"),
+        ("userdeny_db: twoskip\n", "cvt_cyrusdb"),
         ("defaultpartition: x\npartition-y: /y\n", "there is no partition-x"),
         ("servername: a b\n", "hostname"),
     ],
@@ -319,6 +343,12 @@ def test_debians_file_is_read_and_each_directive_without_effect_is_told(folder: 
     assert all(" line " in note for note in invocation.notes)
     findings = [str(finding) for finding in check.findings(invocation, os.geteuid())]
     assert any("altnamespace has no effect" in finding for finding in findings)
+
+
+@pytest.mark.parametrize(("value", "told"), [("off", False), ("userid", False), ("UserID", False), ("on", True)])
+def test_what_virtdomains_on_lacks_is_told(folder: Path, value: str, told: bool) -> None:
+    notes = conf(folder, f"virtdomains: {value}\n").notes
+    assert any("virtdomains: on" in note for note in notes) == told
 
 
 def test_every_setting_that_a_directive_makes_exists() -> None:

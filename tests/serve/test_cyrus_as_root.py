@@ -59,7 +59,7 @@ def folder() -> Iterator[Path]:
 class Session:
     """As inetd starts it."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, user: str = "bovik", logs_in: bool = True) -> None:
         line = [*command(), "--personality", "cyrus", "-C", f"{folder}/imapd.conf", "--config", "none"]
         line += ["--set", f"state_dir={folder}/state", "--set", f"privilege.chroot={folder}/empty", *options]
         self.sock, theirs = socket.socketpair()
@@ -70,8 +70,12 @@ class Session:
             )
         self.file = self.sock.makefile("rb")
         assert self.file.readline().startswith(b"+OK mail.example.org Cyrus POP3 ")
-        assert self.ask("USER bovik").startswith("+OK")
-        assert self.ask(f"PASS {SECRET}").startswith("+OK Mailbox locked")
+        assert self.ask(f"USER {user}").startswith("+OK")
+        self.answer = self.ask(f"PASS {SECRET}")
+        if logs_in:
+            assert self.answer.startswith("+OK Mailbox locked")
+        else:
+            self.end()
 
     def ask(self, line: str) -> str:
         self.sock.sendall(line.encode() + b"\r\n")
@@ -83,10 +87,13 @@ class Session:
 
     def quit(self) -> str:
         said = self.ask("QUIT")
+        self.end()
+        return said
+
+    def end(self) -> None:
         self.file.close()
         self.sock.close()
         self.server.wait(PATIENCE)
-        return said
 
 
 def seen(session: Session) -> tuple[list[bytes], list[bytes], list[bytes]]:
@@ -132,4 +139,63 @@ def test_converted_mail_is_the_same_for_every_client_and_can_be_deleted(folder: 
     assert session.quit() == "+OK"
     session = Session(folder, *moved)
     assert seen(session)[1] == [b"1 1280000000.4\r\n", b"2 1280000000.12\r\n"]
+    session.quit()
+
+
+FOLDERS = "popsubfolders: yes\nunixhierarchysep: yes\n"
+
+
+@pytest.fixture
+def with_folder(folder: Path) -> Path:
+    """bovik has the folder lists/an.nounce, as Cyrus before 3.6 keeps it."""
+    with (folder / "imapd.conf").open("a") as file:
+        file.write(FOLDERS)
+    made = spool(
+        folder / "spool/b/user/bovik/lists/an^nounce", [b"Subject: 7\r\n\r\n"], numbers=[7], validity=1290000000
+    )
+    for path in (made.parent, made, *made.iterdir()):
+        os.chown(path, CYRUS, CYRUS)
+    return folder
+
+
+def test_a_folder_below_the_users_is_read_where_it_is(with_folder: Path) -> None:
+    session = Session(with_folder, user="bovik+lists/an.nounce")
+    assert seen(session)[1] == [b"1 1290000000.7\r\n"]
+    assert session.quit() == "+OK"
+    session = Session(with_folder, user="bovik+/")
+    assert seen(session)[1][0] == b"1 1280000000.4\r\n"
+    session.quit()
+
+
+@pytest.mark.parametrize("name", ["bovik+lists", "bovik+lists/../../alice", "bovik+../alice", "bovik+link"])
+def test_what_is_no_folder_of_the_users_is_none(with_folder: Path, name: str) -> None:
+    """lists holds a folder, and no mail; alice has mail, in the same spool and of the same owner."""
+    for path in spool(with_folder / "spool/b/user/alice", MAIL).rglob("*"):
+        os.chown(path, CYRUS, CYRUS)
+    os.symlink("../alice", with_folder / "spool/b/user/bovik/link")
+    session = Session(with_folder, user=name, logs_in=False)
+    assert session.answer.startswith("-ERR [SYS/")
+    assert "Unable to open maildrop" in session.answer
+
+
+def test_a_converted_folder_keeps_its_uids_and_mail_can_be_deleted(with_folder: Path) -> None:
+    """cyrus-pop3d(8), Mail: a folder lies in the user's Maildir, as Maildir++ has it."""
+    line = [sys.executable, "-m", "qpopper_py.tools.command", "convert", "--config", "none"]
+    line += ["--set", "auth.sources=sasldb,maildrops", "--set", f"accounts.maildrop=cyrus:{with_folder}/spool/%M"]
+    line += ["--set", "read_only=true", "--set", f"state_dir={with_folder}/state", "--from", "cyrus", "--user", "bovik"]
+    inbox, maildir = with_folder / "spool/b/user/bovik", with_folder / "maildirs/bovik"
+    announce = ["--folder", "lists/an.nounce", inbox / "lists/an^nounce", maildir / ".lists.an^nounce"]
+    for words in ([inbox, maildir], announce):
+        done = subprocess.run([*line, *words], env=environment(), cwd="/", capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    moved = ["--set", f"accounts.maildrop=maildir:{with_folder}/maildirs/%u", "--set", "read_only=false"]
+    session = Session(with_folder, *moved, user="bovik+lists/an.nounce")
+    assert seen(session)[1] == [b"1 1290000000.7\r\n"]
+    assert session.ask("DELE 1") == "+OK message deleted"
+    assert session.quit() == "+OK"
+    session = Session(with_folder, *moved, user="bovik+lists/an.nounce")
+    assert session.ask("STAT") == "+OK 0 0"
+    session.quit()
+    session = Session(with_folder, *moved)
+    assert session.ask("STAT").startswith("+OK 3 ")
     session.quit()

@@ -156,3 +156,26 @@ def test_a_folder_that_others_may_write_delays_nobody_and_is_told_once(tmp_path:
 def test_without_a_delay_nothing_is_written(tmp_path: Path) -> None:
     delays(tmp_path, [], delay=0).ended("alice")
     assert not list(tmp_path.iterdir())
+
+
+def test_who_stayed_away_may_come_so_often_at_once(tmp_path: Path) -> None:
+    """imap/pop3d.c of Cyrus, QUIT with poppollpadding: each session moves the time by one delay."""
+    now = 1_000_000.0
+    settings = Settings([("test", {"login_delay": 300, "login_delay_padding": 3, "state_dir": str(tmp_path)})])
+    delays = Delays(settings, lambda what: pytest.fail(what), lambda: now)
+
+    def waits(sessions: int) -> list[int]:
+        seen = []
+        for _ in range(sessions):
+            delays.ended("alice")
+            seen.append(delays.left("alice"))
+        return seen
+
+    assert waits(3) == [0, 0, 300]
+    now += 300
+    assert delays.left("alice") == 0
+    assert waits(1) == [300]
+    now += 700  # two delays and a part
+    assert waits(2) == [0, 200]
+    now += 100_000
+    assert waits(3) == [0, 0, 300]

@@ -214,7 +214,7 @@ FORGED = {
     "of another version": "grant(); keeper.send(b'\\x63' + handover.pack(handover.HANDOVER, fields())[1:])",
     "of another kind": (
         "handover.send(keeper, handover.GRANT, {'number': number, 'groups': [0], 'user': 'bob', 'uid': 61002,"
-        " 'gid': 61002, 'home': '', 'maildrop': '', 'system': 0, 'source': '', 'shell': '', 'login': ''})"
+        " 'gid': 61002, 'home': '', 'maildrop': '', 'system': 0, 'source': '', 'shell': '', 'login': '', 'folder': ''})"
     ),
     "granted, with another descriptor": "grant(); hand_over(keeper.fileno())",
     "granted, with a TCP socket that is not the client's": (

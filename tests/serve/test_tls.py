@@ -627,3 +627,84 @@ def test_who_comes_by_a_proxy_and_by_tls_is_counted_as_long_as_the_session_lasts
         wait_until(house.is_idle, "the end of the first session")
         with house.context().wrap_socket(connect(), server_hostname="localhost") as third:
             assert third.recv(3) == b"+OK"
+
+
+class Asking:
+    """A House that requires certificates of clients, signed by an authority in the folder ``authorities``."""
+
+    def __init__(self, folder: Path, root: bool) -> None:
+        self.place = folder / "authorities"
+        self.place.mkdir()
+        more = {"tls__client_certificates": "require", "tls__ca": self.place}
+        self.house = House(folder, root, auth__refusal_delay=0, **more)
+        self.trust(self.house.authority)
+
+    def trust(self, authority: Authority) -> None:
+        """This one, and no other."""
+        for path in self.place.iterdir():
+            path.unlink()
+        (self.place / "ca.pem").write_bytes(authority.file.read_bytes())
+        openssl("rehash", self.place)
+        reachable(self.place, self.house.server.user)
+
+    def curl(self, pair: Pair | None, implicit: bool) -> int:
+        """The exit status of curl, which lists the mail: 0, or it could not."""
+        server = self.house.server
+        where = f"pop3s://localhost:{self.house.pop3s}/" if implicit else f"pop3://localhost:{server.port}/"
+        line = ["curl", "-sS", "--ssl-reqd", "--cacert", str(self.house.authority.file), "-K", "-", where]
+        line += ["--cert", str(pair.certificate), "--key", str(pair.key)] if pair else []
+        config = f'user = "alice:{PASSWORD}"\n'.encode()  # not in the arguments, which all can see
+        return subprocess.run(line, input=config, capture_output=True, timeout=PATIENCE).returncode
+
+    def openssl(self, pair: Pair | None, implicit: bool) -> bytes:
+        """What openssl hears of the server under TLS."""
+        port = self.house.pop3s if implicit else self.house.server.port
+        line = ["openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{port}"]
+        line += [] if implicit else ["-starttls", "pop3"]
+        line += ["-cert", str(pair.certificate), "-key", str(pair.key)] if pair else []
+        return subprocess.run(line, input=b"NOOP\r\nQUIT\r\n", capture_output=True, timeout=PATIENCE).stdout
+
+
+@pytest.fixture(params=BOTH)
+def asking(request: pytest.FixtureRequest) -> Iterator[Asking]:
+    with open_folder() as folder:
+        made = Asking(folder, request.param)
+        with made.house:
+            yield made
+
+
+NO_CERTIFICATE = r"TLS handshake: the client has shown no certificate"
+
+
+@pytest.mark.parametrize("implicit", [True, False], ids=["pop3s", "stls"])
+@pytest.mark.client("curl")
+def test_curl_comes_in_with_a_certificate_only_where_one_is_required(asking: Asking, implicit: bool) -> None:
+    assert asking.curl(asking.house.authority.sign("alice", "email:alice@example.org"), implicit) == 0
+    assert asking.curl(None, implicit) != 0
+    asking.house.server.log.wait_for(NO_CERTIFICATE)
+
+
+@pytest.mark.parametrize("implicit", [True, False], ids=["pop3s", "stls"])
+@pytest.mark.client("openssl")
+def test_openssl_hears_nothing_without_a_good_certificate(asking: Asking, implicit: bool, tmp_path: Path) -> None:
+    good = asking.house.authority.sign("alice", "email:alice@example.org")
+    assert b"+OK" in asking.openssl(good, implicit)
+    assert b"+OK" not in asking.openssl(None, implicit)
+    asking.house.server.log.wait_for(NO_CERTIFICATE)
+    assert b"+OK" not in asking.openssl(Authority(tmp_path, "other").sign("mallory"), implicit)
+    asking.house.server.log.wait_for("TLS handshake: CERTIFICATE_VERIFY_FAILED")
+
+
+@pytest.mark.client("curl")
+def test_sighup_reads_the_folder_of_authorities_again(asking: Asking, tmp_path: Path) -> None:
+    other = Authority(tmp_path, "other")
+    old, new = asking.house.authority.sign("alice"), other.sign("alice")
+    assert (asking.curl(old, True), asking.curl(new, True) != 0) == (0, True)
+    asking.trust(other)
+    assert asking.curl(old, True) == 0, "what is in force is not the folder, but what was read of it"
+    asking.house.reload(words="the configuration was read again")
+    assert (asking.curl(new, True), asking.curl(old, True) != 0) == (0, True)
+    for path in asking.place.iterdir():
+        path.unlink()
+    asking.house.reload(words="holds no certificate.*stay as they were")
+    assert asking.curl(new, True) == 0

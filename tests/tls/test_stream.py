@@ -16,7 +16,7 @@ from qpopper_py.stream import SocketStream
 from qpopper_py.tls.certificate import end_point, first_of
 from qpopper_py.tls.context import Server
 from qpopper_py.tls.stream import TlsStream, user_of
-from tests.certificates import Authority, settings_of
+from tests.certificates import Authority, openssl, settings_of
 from tests.harness import PATIENCE
 
 if TYPE_CHECKING:
@@ -125,8 +125,75 @@ def test_a_certificate_of_another_authority_ends_the_handshake(
     meet: Callable[..., Meeting], authority: Authority, tmp_path: Path
 ) -> None:
     pair = Authority(tmp_path, "other").sign("mallory", "email:alice@example.org")
+    for mode in ("ask", "require"):
+        with pytest.raises(PeerGone, match="CERTIFICATE_VERIFY_FAILED"):
+            meet(client=pair.certificate, tls__client_certificates=mode, tls__ca=authority.file)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_where_a_certificate_is_required_a_handshake_without_one_ends(
+    meet: Callable[..., Meeting], authority: Authority, version: ssl.TLSVersion
+) -> None:
+    pair = authority.sign("alice", "email:alice@example.org")
+    asked = {"tls__client_certificates": "require", "tls__ca": authority.file}
+    assert meet(version, pair.certificate, **asked).facts.certificate == "alice@example.org"
+    with pytest.raises(PeerGone, match="has shown no certificate"):
+        meet(version, **asked)
+
+
+def rehashed(folder: Path, *authorities: Path) -> Path:
+    """A folder of authorities as openssl-rehash(1) leaves it."""
+    folder.mkdir()
+    for number, path in enumerate(authorities):
+        (folder / f"ca{number}.pem").write_bytes(path.read_bytes().rstrip())
+    openssl("rehash", folder)
+    return folder
+
+
+def test_a_folder_of_authorities_counts_as_a_file_of_them_does(
+    meet: Callable[..., Meeting], authority: Authority, tmp_path: Path
+) -> None:
+    other = Authority(tmp_path, "other")
+    place = rehashed(tmp_path / "both", other.file, authority.file)
+    for signer in (authority, other):
+        pair = signer.sign("alice", "email:alice@example.org")
+        asked = {"tls__client_certificates": "require", "tls__ca": place}
+        assert meet(client=pair.certificate, **asked).facts.certificate == "alice@example.org"
+    place = rehashed(tmp_path / "one", authority.file)
     with pytest.raises(PeerGone, match="CERTIFICATE_VERIFY_FAILED"):
-        meet(client=pair.certificate, tls__client_certificates="ask", tls__ca=authority.file)
+        meet(client=pair.certificate, tls__client_certificates="ask", tls__ca=place)
+
+
+def test_a_certificate_that_was_revoked_is_none(
+    meet: Callable[..., Meeting], authority: Authority, tmp_path: Path
+) -> None:
+    good, bad = authority.sign("alice", "email:alice@example.org"), authority.sign("bob", "email:bob@example.org")
+    lists = tmp_path / "crl.pem"
+    asked = {"tls__client_certificates": "ask", "tls__ca": authority.file, "tls__crl": lists}
+    authority.revoke(lists)
+    assert meet(client=bad.certificate, **asked).facts.certificate == "bob@example.org"
+    authority.revoke(lists, bad)
+    assert meet(client=good.certificate, **asked).facts.certificate == "alice@example.org"
+    with pytest.raises(PeerGone, match="CERTIFICATE_VERIFY_FAILED"):
+        meet(client=bad.certificate, **asked)
+    assert meet(**asked).facts.certificate == ""
+
+
+def test_what_lies_beside_the_hashed_names_of_a_folder_does_not_count(
+    meet: Callable[..., Meeting], authority: Authority, tmp_path: Path
+) -> None:
+    """openssl-verification-options(1): in a folder OpenSSL knows a certificate by the hash of its subject alone."""
+    other = Authority(tmp_path, "other")
+    pair = other.sign("alice", "email:alice@example.org")
+    place = rehashed(tmp_path / "folder", authority.file)
+    (place / "more.pem").write_bytes(other.file.read_bytes())
+    asked = {"tls__client_certificates": "ask", "tls__ca": place}
+    with pytest.raises(PeerGone, match="CERTIFICATE_VERIFY_FAILED"):
+        meet(client=pair.certificate, **asked)
+    for path in place.iterdir():
+        if path.is_symlink():
+            path.unlink()
+    assert meet(client=pair.certificate, **asked).facts.certificate == "alice@example.org"
 
 
 def test_a_certificate_without_the_name_that_is_asked_for_names_nobody() -> None:
@@ -190,7 +257,17 @@ def test_what_comes_with_the_handshake_is_not_waited_for(authority: Authority) -
         ({"tls__certificate": "/dev/null"}, "tls.certificate: /dev/null: holds no certificate in PEM"),
         ({"tls__ciphers": "NONSENSE"}, "tls.ciphers: OpenSSL makes nothing of 'NONSENSE'"),
         ({"tls__client_certificates": "ask"}, "tls.client_certificates: ask, but tls.ca is empty"),
+        (
+            {
+                "tls__client_certificates": "ask",
+                "tls__ca": "/etc/ssl/certs",
+                "tls__crl": "/dev/null",
+            },
+            "tls.crl: /dev/null: holds nothing of the kind in PEM",
+        ),
+        ({"tls__client_certificates": "require"}, "tls.client_certificates: require, but tls.ca is empty"),
         ({"tls__client_certificates": "ask", "tls__ca": "/dev/null"}, "tls.ca: /dev/null: "),
+        ({"tls__client_certificates": "ask", "tls__ca": "/proc/self/fdinfo"}, "the folder holds no certificate"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_setting_and_file(

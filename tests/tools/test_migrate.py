@@ -321,9 +321,20 @@ SAMPLES = {
     "cyrus": (
         {
             "etc/cyrus.conf": 'SERVICES {\n\tpop3\t\tcmd="pop3d -U 30" listen="pop3" prefork=0 maxchild=50\n}\n',
-            "etc/imapd.conf": "configdirectory: /var/lib/cyrus\npartition-default: /srv/cyrus\npoptimeout: 20\n",
+            "etc/imapd.conf": "configdirectory: /var/lib/cyrus\npartition-default: /srv/cyrus\npoptimeout: 20\n"
+            "popsubfolders: yes\nunixhierarchysep: no\nsasl_minimum_layer: 128\npoppollpadding: 3\n"
+            "tls_client_ca_dir: /etc/ssl/certs\ntls_client_certs: require\nvirtdomains: userid\ndefaultdomain: a.org\n",
         },
-        {"timeout": 1200},
+        {
+            "timeout": 1200,
+            "subfolders": ".",
+            "auth_minimum_layer": 128,
+            "login_delay_padding": 3,
+            "tls_ca": "/etc/ssl/certs",
+            "tls_client_certificates": "require",
+            "auth_default_domain": "a.org",
+            "auth_deny_db": "/var/lib/cyrus/user_deny.db",
+        },
     ),
     "qpopper": (
         {

@@ -6,7 +6,8 @@ import struct
 import pytest
 
 from qpopper_py.auth.account import Account
-from qpopper_py.auth.sources.maildrops import Maildrops, id_of
+from qpopper_py.auth.cyrus_mailboxes import id_of
+from qpopper_py.auth.sources.maildrops import Maildrops
 from qpopper_py.errors import CredentialStoreError
 from qpopper_py.facts import Facts
 from qpopper_py.legacy_dbm import NotReadable, twoskip

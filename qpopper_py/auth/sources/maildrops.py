@@ -9,6 +9,7 @@ import pwd
 import stat
 
 from qpopper_py.auth.account import Account, Denied
+from qpopper_py.auth.cyrus_mailboxes import place_of
 from qpopper_py.auth.maildrops import bare, expand
 from qpopper_py.auth.sources import Directory
 from qpopper_py.errors import CredentialStoreError
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from qpopper_py.auth.credentials import Credential
     from qpopper_py.facts import Facts
     from qpopper_py.settings import Settings
-
-
-LARGEST = 256 << 20  # octets of mailboxes.db
 
 
 class Maildrops(Directory):
@@ -42,7 +40,7 @@ class Maildrops(Directory):
             return None  # no name of which a path could be made
         found = look(place)
         if found is None and self._settings.accounts_mailboxes_db:
-            place = self._by_id(user)
+            place = place_of(user, "", self._settings)
             found = look(place) if place else None
         if found is None:
             return None
@@ -52,29 +50,6 @@ class Maildrops(Directory):
         if uid == 0:
             return Denied(user, f"{place} belongs to root, as whom no mail is served")
         return Account(user, uid, gid, "", place, source=self.name)
-
-    def _by_id(self, user: str) -> str:
-        """The place of a mailbox of Cyrus 3.6 and later: below ``uuid``, by the id that mailboxes.db has; or empty.
-
-        A database of another form has no such mailboxes.  Raises CredentialStoreError.
-        """
-        from qpopper_py.legacy_dbm import NotReadable, twoskip
-
-        path = self._settings.accounts_mailboxes_db
-        try:
-            with open(path, "rb") as file:
-                if not twoskip.is_twoskip(file.read(64)):
-                    return ""
-                file.seek(0)
-                rows = twoskip.read(file.read(LARGEST))
-        except FileNotFoundError:
-            return ""
-        except (OSError, NotReadable) as why:
-            raise CredentialStoreError(f"{path} cannot be read: {why}") from None
-        keys = keys_of(user)
-        ids = [id_of(value) for key, value in rows if key in keys]
-        root = self._settings.accounts_maildrop.rpartition("/%")[0].replace("%%", "%")
-        return f"{root}/uuid/{ids[0][0]}/{ids[0][1]}/{ids[0]}" if ids and ids[0] else ""
 
     def _ids(self, found: os.stat_result) -> "tuple[int, int]":
         if os.geteuid() != 0:
@@ -99,17 +74,3 @@ def look(place: str) -> os.stat_result | None:
         return None
     except OSError as why:
         raise CredentialStoreError(f"{place}: {why.strerror}") from None
-
-
-def keys_of(user: str) -> "tuple[bytes, ...]":
-    """The keys under which mailboxes.db may have the user's INBOX (imap/mboxname.c: a dot as it is, or as ^)."""
-    local, _, domain = user.partition("@")
-    before = f"{domain}\x1d" if domain else ""
-    return tuple(f"N{before}user\x1f{name}".encode() for name in dict.fromkeys((local, local.replace(".", "^"))))
-
-
-def id_of(value: bytes) -> str:
-    """The unique id in a record of mailboxes.db, ``%(P default I 0a1b... V 1280000000 ...)``; or empty."""
-    words = value.decode("ascii", "replace").removeprefix("%(").split(" ")
-    found = words[words.index("I") + 1].rstrip(")") if "I" in words[:-1] else ""
-    return found if len(found) > 1 and all(c.isascii() and (c.isalnum() or c in "-_") for c in found) else ""

@@ -44,6 +44,7 @@ TEXTS = {
     "bad_response": "[AUTH] authenticating: bad protocol / cancel",
     "busy": "Unable to lock maildrop: Mailbox is locked by POP server",
     "unusable": "Unable to open maildrop: Mailbox has an invalid format",
+    "missing": "Unable to open maildrop: Mailbox does not exist",
     "trouble": "Unable to open maildrop: System I/O error",
     "changed": "Maildrop has been (re)moved",
     "login_delay": "Logins must be at least {minutes} minute{s} apart",

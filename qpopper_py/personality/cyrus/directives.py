@@ -49,32 +49,36 @@ WORKS: "dict[str, Sets]" = {
     "popexpiretime": to("expire", read.days),
     "popuseimapflags": switched("deletion_marks", "hidden", "ignored"),
     "popminpoll": to("login_delay", read.minutes),
+    "poppollpadding": to("login_delay_padding", lambda value: max(1, int(value))),
     "poptimeout": to("timeout", lambda value: max(600, read.minutes(value))),
     "readonly": switched("read_only"),
     "sasl_mech_list": lambda value: {"auth.mechanisms": read.mechanisms(value)},
+    "sasl_minimum_layer": to("auth.minimum_layer"),
     "sasl_saslauthd_path": to("saslauthd.socket", read.socket),
     "sasl_sasldb_path": to("sasldb.file"),
     "serverinfo": to("server_info"),
     "servername": to("hostname"),
     "syslog_facility": to("log.facility", read.facility),
     "telemetry_bysessionid": switched("telemetry.name", "session", "pid"),
-    "tls_ca_file": to("tls.ca"),
     "tls_cert_file": certificate,
     "tls_cipher_list": to("tls.ciphers"),
     "tls_ciphers": to("tls.ciphers"),
-    "tls_client_ca_file": to("tls.ca"),
     "tls_client_certs": to("tls.client_certificates", read.client_certificates),
+    "tls_crl_file": to("tls.crl"),
     "tls_key_file": key,
+    "tls_require_cert": lambda value: {"tls.client_certificates": "require"} if read.switch(value) else {},
     "tls_required": switched("tls.required"),
     "tls_server_cert": certificate,
     "tls_server_key": key,
     "tls_versions": to("tls.minimum", read.oldest_tls),
     "uidl_format": to("uidl", read.uidl),
+    "userdeny_db": lambda _: {},  # flat, by now; together.py has the place
     "username_tolower": switched("auth.lowercase_user"),
 }
 # Read elsewhere: several of them make one setting, or the command line decides.
 TOGETHER = {
     "debug_command": "run at the start with -D",
+    "defaultdomain": "with virtdomains, a name at this domain is the name without it (auth.default_domain)",
     "defaultpartition": "which partition holds the mail",
     "fulldirhash": "how folders of the partition are named",
     "hashimapspool": "how folders of the partition are named",
@@ -82,39 +86,47 @@ TOGETHER = {
     "partition-NAME": "where the mail lies (the one that defaultpartition names)",
     "sasl_pwcheck_method": "auth.sources: saslauthd, auxprop (sasldb), pam; where there is a partition, maildrops too",
     "syslog_prefix": "log.ident: PREFIX/SERVICE",
-    "unixhierarchysep": "a dot in a user's name is ^ in the spool, in any case",
+    "popsubfolders": "USER name+folder opens a folder of the user's (subfolders)",
+    "tls_ca_file": "authorities of clients' certificates (tls.ca)",
+    "tls_ca_path": "a folder of them, where no file is named (tls.ca)",
+    "tls_client_ca_dir": "the same",
+    "tls_client_ca_file": "as tls_ca_file",
+    "unixhierarchysep": "what stands between the levels of such a folder: a slash, or with no a dot",
+    "userdeny_db_path": "where user_deny.db lies, if not in configdirectory (auth.deny_db)",
     "virtdomains": "the mail of user@domain is below domain/ in the partition, in any case",
 }
 NO_EFFECT = {
     "admins": "POP3 knows no administrators",
-    "altnamespace": "POP3 shows the INBOX alone",
+    "altnamespace": "the folders of popsubfolders are below the INBOX, in any case",
     "auditlog": "the log has logins and what was deleted, in records of its own",
     "autocreate_quota": "nobody's mailbox is made by logging in",
-    "defaultdomain": "a name without a domain stays without one",
     "disconnect_on_vanished_mailbox": "a maildrop that vanishes ends the session, in any case",
     "iolog": "statistics = true tells what a session moved",
     "loginrealms": "of which realms users may come, krb5.conf says (auth_to_local)",
-    "poppollpadding": "login_delay has no logins to save up",
-    "popuseacl": "the rights stand in Cyrus' mailboxes.db; a user reads the own INBOX alone",
+    "popuseacl": "the rights stand in Cyrus' mailboxes.db; a user reads the own mail alone",
     "sasl_auto_transition": "no secret is ever stored by logging in",
     "sasl_log_level": "the log has every refusal with its reason",
     "sasl_maximum_layer": "privacy is TLS's; there is no SASL layer to be too strong",
     "srvtab": "Kerberos 4; for -k see kerberos.keytab",
     "statuscache": "a database of Cyrus'",
     "timeout": "imapd's; pop3d's is poptimeout",
-    "tls_ca_path": "a folder of authorities cannot be handed to a process without files; tls.ca is a file of them",
-    "tls_client_ca_dir": "as tls_ca_path",
+    "tls_compression": "TLS is never compressed",
+    "tls_eccurve": "which groups there are, OpenSSL says",
+    "tls_prefer_server_ciphers": "the server's order of ciphers counts, in any case",
+    "tls_server_ca_dir": "name the certificates above the server's in the file of tls_server_cert, behind it",
+    "tls_server_ca_file": "as tls_server_ca_dir",
+    "tls_server_dhparam": "there are no ciphers with parameters of one's own",
     "tls_session_timeout": "sessions of TLS are OpenSSL's, by its defaults",
     "umask": "what is written is the owner's alone",
 }
 # (option, the values that are refused, why)
 REFUSED = (
     ("allowanonymouslogin", read.switch, "nobody logs in without a name; say no"),
-    ("popsubfolders", read.switch, "USER name+folder is not served; say no, or let IMAP read subfolders"),
-    ("sasl_minimum_layer", lambda value: value != "0", "there is no SASL layer; say 0, and tls_required: yes"),
-    ("tls_client_certs", lambda value: value == "require", "clients are asked, not forced; say optional"),
-    ("tls_require_cert", read.switch, "clients are asked, not forced; say no, and tls_client_certs: optional"),
-    ("userdeny_db", lambda value: value != "flat", "it is not read; put the names into auth.nonauth_file"),
+    (
+        "userdeny_db",
+        lambda value: value != "flat",
+        "only a flat one is read; run: cvt_cyrusdb OLD FORM NEW flat; put the new one in its place, and say flat",
+    ),
 )
 ELSEWHERE = "is no option of pop3d's that is known here, so other programs may read it"
 
@@ -138,6 +150,7 @@ def settings_of(values: "Values", service: str, path: str, debugger: bool, notes
             notes.append(f"{origin}: {name} {ELSEWHERE}")
     from qpopper_py.personality.cyrus import together
 
+    notes.extend(together.shortfalls(chosen))
     return [*together.layers(chosen, service, path, debugger), *layers]
 
 

@@ -5,35 +5,67 @@ from qpopper_py.personality.cyrus.values import sources, switch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from qpopper_py.personality.commandline import Layer
     from qpopper_py.personality.cyrus.imapd_conf import Values
 
 
+def below_configdirectory(value: str, service: str) -> "Mapping[str, object]":
+    folder = value.rstrip("/")
+    return {
+        "shutdown_files": [f"{folder}/msg/shutdown", f"{folder}/msg/shutdown.{service}"],
+        "accounts.mailboxes_db": f"{folder}/mailboxes.db",
+        "telemetry.prefix": f"{service}-",  # imap/telemetry.c, since 2.5
+        "auth.deny_db": f"{folder}/user_deny.db",
+        "auth.deny_service": service,
+    }
+
+
+# (option, what it makes of its value and the service's name); of those that make the same the last one counts.
+ROWS: "tuple[tuple[str, Callable[[str, str], Mapping[str, object]]], ...]" = (
+    ("configdirectory", below_configdirectory),
+    ("mboxlist_db_path", lambda value, _: {"accounts.mailboxes_db": value}),
+    ("userdeny_db_path", lambda value, service: {"auth.deny_db": value, "auth.deny_service": service}),
+    ("syslog_prefix", lambda value, service: {"log.ident": f"{value}/{service}"}),
+    ("tls_ca_path", lambda value, _: {"tls.ca": value}),
+    ("tls_client_ca_dir", lambda value, _: {"tls.ca": value}),
+    ("tls_ca_file", lambda value, _: {"tls.ca": value}),
+    ("tls_client_ca_file", lambda value, _: {"tls.ca": value}),
+)
+
+
 def layers(values: "Values", service: str, path: str, debugger: bool) -> "list[Layer]":
     """``debugger``: -D was given.  Raises ConfigurationError."""
-    made: list[Layer] = []
-    if "configdirectory" in values:
-        folder, origin = values["configdirectory"]
-        folder = folder.rstrip("/")
-        made.append((origin, {"shutdown_files": [f"{folder}/msg/shutdown", f"{folder}/msg/shutdown.{service}"]}))
-        made.append((origin, {"accounts.mailboxes_db": f"{folder}/mailboxes.db"}))
-        made.append((origin, {"telemetry.prefix": f"{service}-"}))  # imap/telemetry.c, since 2.5
-    if "mboxlist_db_path" in values:
-        path_of, origin = values["mboxlist_db_path"]
-        made.append((origin, {"accounts.mailboxes_db": path_of}))
-    if "syslog_prefix" in values:
-        prefix, origin = values["syslog_prefix"]
-        made.append((origin, {"log.ident": f"{prefix}/{service}"}))
+    made: list[Layer] = [(values[name][1], sets(values[name][0], service)) for name, sets in ROWS if name in values]
     if debugger:
         if "debug_command" not in values:
             raise ConfigurationError(f"command line, -D: {path} has no debug_command; add it, or leave -D out")
         command, origin = values["debug_command"]
         made.append((origin, {"debug_command": command}))
+    if "defaultdomain" in values and domains(values) != "off":
+        domain, origin = values["defaultdomain"]
+        made.append((origin, {"auth.default_domain": domain}))
+    if said(values, "popsubfolders"):
+        slash = said(values, "unixhierarchysep", True)
+        made.append((values["popsubfolders"][1], {"subfolders": "/" if slash else "."}))
     made.extend(vouching(values))
     made.extend(spool(values, path))
     return made
+
+
+def domains(values: "Values") -> str:
+    """virtdomains: off, userid or on.  Raises ConfigurationError."""
+    value, _ = values.get("virtdomains", ("off", ""))
+    return "userid" if value.lower() == "userid" else "on" if said(values, "virtdomains") else "off"
+
+
+def shortfalls(values: "Values") -> "list[str]":
+    """What of an option that works does not."""
+    if domains(values) != "on":
+        return []
+    value, origin = values["virtdomains"]
+    return [f"{origin}: virtdomains: {value}: the address that was called gives no name a domain; as userid it works"]
 
 
 def vouching(values: "Values") -> "list[Layer]":
@@ -71,10 +103,10 @@ def where(template: str) -> "Mapping[str, object]":
     return {"maildrop": template, "accounts.maildrop": template, "read_only": True}
 
 
-def said(values: "Values", name: str) -> bool:
-    """Whether the switch is on; it is off where nothing is said."""
+def said(values: "Values", name: str, unless: bool = False) -> bool:
+    """Whether the switch is on; ``unless`` where nothing is said."""
     if name not in values:
-        return False
+        return unless
     value, origin = values[name]
     try:
         return switch(value)

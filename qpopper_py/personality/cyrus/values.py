@@ -69,10 +69,9 @@ def oldest_tls(value: str) -> str:
 
 
 def client_certificates(value: str) -> str:
-    """``require`` is refused before."""
-    words = {"off": "no", "optional": "ask", "require": "ask"}
+    words = {"off": "no", "optional": "ask", "require": "require"}
     if value.lower() not in words:
-        raise ValueError("is not one of off, optional")
+        raise ValueError(f"is not one of {', '.join(words)}")
     return words[value.lower()]
 
 
