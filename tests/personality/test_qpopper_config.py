@@ -130,7 +130,9 @@ def test_the_options_are_the_originals() -> None:
         ('set bulldir = "/var/spool/my bulls" # here', "/var/spool/my bulls"),
         ("set bulldir = '/var/#1'", "/var/#1"),
         ("set bulldir = `/var/\"x\"`", '/var/"x"'),
-        ("set bulldir = /var/bulls#there", "/var/bulls"),
+        ("set bulldir = /var/bulls#there # here", "/var/bulls#there"),  # pop_config.c: a text ends at a blank
+        ("set timeout = 300# five minutes", 300),
+        (r'set log-login = "by \"%1\" at %3" # "', r'by \"%1\" at %3'),  # and a quote behind \ does not end it
         ("set bulldir = ''", ""),
         ("set tls-support = STLS", "STLS"),
     ],
@@ -164,6 +166,7 @@ def test_what_says_nothing(text: str) -> None:
         ("set statistics = maybe", 'Boolean value expected for the statistics option, found "maybe"'),
         ("set bulldir =", "String value expected for the bulldir option"),
         ('set bulldir = "/var', "Bad value for the bulldir option: its quote is not closed"),
+        (r'set bulldir = "/var\"', "Bad value for the bulldir option: its quote is not closed"),
         ("set timeout = 3 4", 'Expected comment or end of line, found "4"; scanning line 1 of config file /c'),
         ("set statistics on", 'Expected comment or end of line, found "on"'),
         ("reset timeout", "Boolean option expected behind reset, found timeout"),

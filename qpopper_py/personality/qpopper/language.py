@@ -1,8 +1,9 @@
 """Qpopper's configuration language: lines of ``set NAME = VALUE``, ``set NAME`` and ``reset NAME``.
 
-``#`` begins a comment, quotes (``"``, ``'``, a backquote) go around a text, numbers are C's (10, 012, 0xa), names are
-compared without regard to case.  ``set config-file = FILE`` reads another file there, to LEVELS deep.  The first
-error ends the reading; its words are the original's, with the file and the line.
+``#`` begins a comment, but not within a text; a text ends at a blank, or has quotes around it (``"``, ``'``, a
+backquote), of which one behind a backslash is part of it, with the backslash.  Numbers are C's (10, 012, 0xa), names
+are compared without regard to case.  ``set config-file = FILE`` reads another file there, to LEVELS deep.  The first
+error ends the reading; its words are the original's, with the file and the line (Qpopper 4.0's pop_config.c).
 
 Loaded only where there is such a file.
 """
@@ -18,7 +19,7 @@ LINE = 1022  # octets of a line, without its end
 LARGEST = 1 << 20
 BOOLEAN, INTEGER, STRING, WORD = "Boolean", "Integer", "String", "Mnemonic"
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-QUOTES = "\"'`"
+QUOTES = ('"', "'", "`")
 
 
 class Said:
@@ -138,17 +139,8 @@ def uncommented(text: str) -> str:
 
 def value_of(text: str, kind: str, name: str, place: str) -> "tuple[bool | int | str, str]":
     """The value, and what stands behind it."""
-    text = uncommented(text)
-    if text[:1] and text[0] in QUOTES:
-        raw, closed, rest = text[1:].partition(text[0])
-        if not closed:
-            raise ConfigurationError(f"Bad value for the {name} option: its quote is not closed; {place}")
-        rest = uncommented(rest)
-    else:
-        end = next((at for at, c in enumerate(text) if c.isspace() or c == "#"), len(text))
-        raw, rest = text[:end], uncommented(text[end:])
-        if not raw:
-            raise ConfigurationError(f"{kind} value expected for the {name} option; {place}")
+    text = text.strip()
+    raw, rest = quoted(text, name, place) if text.startswith(QUOTES) else plain(text, kind, name, place)
     if kind == BOOLEAN:
         if raw.lower() not in BOOLEANS:
             raise ConfigurationError(f'Boolean value expected for the {name} option, found "{raw}"; {place}')
@@ -156,6 +148,26 @@ def value_of(text: str, kind: str, name: str, place: str) -> "tuple[bool | int |
     if kind == INTEGER:
         return integer(raw, name, place), rest
     return raw, rest
+
+
+def quoted(text: str, name: str, place: str) -> "tuple[str, str]":
+    """What stands between quotes, and what stands behind them."""
+    end = text.find(text[0], 1)
+    while end > 0 and text[end - 1] == "\\":
+        end = text.find(text[0], end + 1)
+    if end < 0:
+        raise ConfigurationError(f"Bad value for the {name} option: its quote is not closed; {place}")
+    return text[1:end], uncommented(text[end + 1 :])
+
+
+def plain(text: str, kind: str, name: str, place: str) -> "tuple[str, str]":
+    """A value without quotes, and what stands behind it."""
+    text = uncommented(text)
+    ends = "" if kind == STRING else "#"
+    end = next((at for at, c in enumerate(text) if c.isspace() or c in ends), len(text))
+    if not end:
+        raise ConfigurationError(f"{kind} value expected for the {name} option; {place}")
+    return text[:end], uncommented(text[end:])
 
 
 def integer(raw: str, name: str, place: str) -> int:
