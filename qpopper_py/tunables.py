@@ -297,7 +297,10 @@ class Tunables:
     tls_certificate = Path(
         "tls.certificate", "", "the server's certificate and those above it, PEM; none: there is no TLS"
     )
-    tls_key = Path("tls.key", "", "its private key, PEM, without a passphrase; empty: in the file of the certificate")
+    tls_key = Path("tls.key", "", "its private key, PEM; empty: in the file of the certificate")
+    tls_passphrase_file = Path(
+        "tls.passphrase_file", "", "the file whose first line is the passphrase of the keys that have one, mode 0600"
+    )
     tls_sni = ServerNames("tls.sni", (), "certificates for clients that ask for another name")
     tls_ciphers = Text("tls.ciphers", "", "OpenSSL's list of ciphers for TLS up to 1.2; empty: good ones")
     tls_client_certificates = Choice(

@@ -56,6 +56,7 @@ class Files:
 def named(settings: "Settings") -> "Iterator[tuple[str, str]]":
     """(setting, path) of each file that TLS needs."""
     rows = [("tls.certificate", settings.tls_certificate), ("tls.key", settings.tls_key), ("tls.ca", settings.tls_ca)]
+    rows += [("tls.passphrase_file", settings.tls_passphrase_file)]
     rows += [("tls.sni", path) for _, *paths in settings.tls_sni for path in paths]
     yield from ((setting, path) for setting, path in rows if path)
 

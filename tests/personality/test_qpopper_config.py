@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpopper_py.errors import ConfigurationError
-from qpopper_py.personality import commandline
+from qpopper_py.personality import commandline, report
 from qpopper_py.personality.commandline import Invocation
 from qpopper_py.personality.qpopper import directives, language
 
@@ -300,7 +300,6 @@ def test_an_option_without_effect_is_told_with_the_reason(tmp_path: Path, row: d
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("set tls-passphrase = secret", "openssl pkey"),
         ("set tls-identity-file = /x", "tls-server-cert-file"),
         ("set tls-version = SSLv3", "is broken"),
         ("set tls-version = TLSv9", "is not one of default"),
@@ -320,6 +319,37 @@ def test_an_option_that_cannot_be_is_refused_by_line(tmp_path: Path, text: str, 
     assert words in str(why.value)
     assert f"{tmp_path}/qpopper.config line " in str(why.value)
     assert "secret" not in str(why.value).replace("secrets", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("set tls-passphrase = hush hush", "found more (are quotes missing?); scanning line 1 of config file /c"),
+        ("set TLS-Passphrase = 'hush' hush", "found more"),
+        ("set tls-passphrase = 'hush hush", "its quote is not closed"),
+        ("set tls-passphrase hush", '"=" expected behind tls-passphrase'),
+        ("reset tls-passphrase = hush", "Boolean option expected"),
+    ],
+)
+def test_an_error_in_the_line_of_the_passphrase_does_not_tell_it(text: str, words: str) -> None:
+    assert words in error(text)
+    assert "hush" not in error(text)
+
+
+def test_of_the_passphrase_only_where_it_stands_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words are for whoever reads the key, and for nobody who asks for the configuration."""
+    text = "set tls-passphrase = 'hush hush' # of the key\nset tls-server-cert-file = /c.pem\n"
+    found = invoked(tmp_path, text, "--dump-config=all")
+    assert found.settings.tls_passphrase_file == f"{tmp_path}/qpopper.config"
+    shown = report.dump(found, everything=True)
+    assert f'tls.passphrase_file = "{tmp_path}/qpopper.config"' in shown
+    assert "hush" not in shown
+    assert invoked(tmp_path, text + "set tls-passphrase = ''\n").settings.tls_passphrase_file == ""
+    monkeypatch.chdir(tmp_path)
+    line = ["--personality", "qpopper", "-f", "qpopper.config", "--config", "none"]
+    (tmp_path / "qpopper.config").write_text(text)
+    again = commandline.read(line, {}, euid=os.geteuid()).settings
+    assert again.tls_passphrase_file == f"{tmp_path}/qpopper.config"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only for root a file of others is a danger")
