@@ -177,13 +177,14 @@ class Tunables:
     auth_mechanisms = Names(
         "auth.mechanisms",
         (),
-        "the SASL mechanisms that AUTH offers, of those that can succeed; empty: all of them",
+        "the SASL mechanisms that AUTH offers, of those that can succeed; empty: all but SCRAM-MD5",
         [
             "SCRAM-SHA-256-PLUS",
             "SCRAM-SHA-1-PLUS",
             "GSSAPI",
             "SCRAM-SHA-256",
             "SCRAM-SHA-1",
+            "SCRAM-MD5",
             "CRAM-MD5",
             "OAUTHBEARER",
             "XOAUTH2",

@@ -136,7 +136,8 @@ class Gate:
     def mechanisms(self, facts: "Facts") -> "tuple[str, ...]":
         """Names of the SASL mechanisms that can succeed on this connection now, in the order of the table."""
         offered = self._settings.auth_mechanisms
-        rows = [row for row in TABLE if row.sasl and (not offered or row.name in offered) and row.fits(facts)]
+        rows = [row for row in TABLE if row.sasl and row.fits(facts)]
+        rows = [row for row in rows if row.name in offered or not (offered or row.wanted)]
         kinds = self._ready()
         if not cleartext.allowed(facts, self._settings):
             kinds.discard(Password)
