@@ -220,6 +220,9 @@ class Tunables:
     auth_strip_domain = Switch("auth.strip_domain", False, "cut a user name at its @ before it is looked up")
     auth_auth_file = Path("auth.auth_file", "", "only users whose name is a line of this file may log in")
     auth_nonauth_file = Path("auth.nonauth_file", "", "users whose name is a line of this file may not log in")
+    auth_password_age = Switch(
+        "auth.password_age", True, "a login password that its owner should have changed by now is refused"
+    )
     auth_minimum_uid = Whole(
         "auth.minimum_uid", 1, "system users with a smaller uid may not log in; root never may", 1, 2**32 - 2
     )

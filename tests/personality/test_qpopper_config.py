@@ -226,6 +226,8 @@ NO_FILE = {name: kind for name, kind in directives.KINDS.items() if name != "con
         ("set bulldir = /var/spool/bulls", "bulletins_source", "/var/spool/bulls"),
         ("set max-bulletins = 5", "bulletins_new_users", 5),
         ("set group-bulletins = true", "bulletins_groups", True),
+        ("set check-password-expired = false", "auth_password_age", False),
+        ("set check-password-expired", "auth_password_age", True),
         ("set clear-text-password = default", "auth_cleartext", "always"),
         ("set clear-text-password = never", "auth_cleartext", "never"),
         ("set clear-text-password = TLS/SSL", "auth_cleartext", "tls"),

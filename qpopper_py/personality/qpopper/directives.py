@@ -139,7 +139,7 @@ TABLE = (
     Directive("cache-name", STRING, "U", why=INDEXED),
     Directive("check-hash-dir", BOOLEAN, why="who delivers makes the folders; where there is none there is no mail"),
     Directive("check-old-spool-loc", BOOLEAN, why="left-over temp drops are looked for in temp-dir, or by the mailbox"),
-    Directive("check-password-expired", BOOLEAN, "I", why="an expired password lets nobody in"),
+    Directive("check-password-expired", BOOLEAN, "I", to("auth.password_age")),
     Directive("chunky-writes", WORD, why="what is sent is always gathered"),
     Directive("clear-text-password", WORD, "U", one_of(CLEARTEXT)),
     Directive("config-file", STRING, "", to("config-file")),
