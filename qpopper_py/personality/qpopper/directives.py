@@ -138,7 +138,7 @@ TABLE = (
     Directive("cache-dir", STRING, "U", why=INDEXED),
     Directive("cache-name", STRING, "U", why=INDEXED),
     Directive("check-hash-dir", BOOLEAN, why="who delivers makes the folders; where there is none there is no mail"),
-    Directive("check-old-spool-loc", BOOLEAN, why="left-over temp drops are looked for in temp-dir, or by the mailbox"),
+    Directive("check-old-spool-loc", BOOLEAN, why="left-over temp drops are always looked for in the spool as well"),
     Directive("check-password-expired", BOOLEAN, "I", to("auth.password_age")),
     Directive("chunky-writes", WORD, why="what is sent is always gathered"),
     Directive("clear-text-password", WORD, "U", one_of(CLEARTEXT)),
