@@ -627,10 +627,13 @@ def test_a_listener_may_have_another_rule_than_the_rest() -> None:
 
 @pytest.mark.parametrize("root", BOTH)
 @pytest.mark.parametrize("mode", ["starttls", "implicit"])
-def test_a_connection_that_inetd_passes_has_tls_by_tls_mode(root: bool, mode: str) -> None:
+@pytest.mark.parametrize("more", ["name", "name and passphrase", "passphrase"])
+def test_a_connection_that_inetd_passes_has_tls_by_tls_mode(root: bool, mode: str, more: str) -> None:
     with open_folder() as folder:
-        names = f"pop.example.org={folder}/tls/server.pem:{folder}/tls/server.key"
+        names = f"pop.example.org={folder}/tls/server.pem:{folder}/tls/server.key" if "name" in more else ""
         house = House(folder, root, tls__mode=mode, tls__sni=names)
+        if "passphrase" in more:
+            lock(house)
         house.server.write_accounts()
         house.fill(HELLO)
         ours, theirs = socket.socketpair()
