@@ -237,7 +237,7 @@ class Sessions(Doorstep):
             return self.settings
         from qpopper_py.personality.qpopper.own import settled
 
-        return settled(self.settings, account.home, self.mailbox_of(account), warn)
+        return settled(self.settings, account.user, account.home, warn)
 
     def state_of(self, account: "Account") -> str:
         """Where the account's state may be kept, or empty."""

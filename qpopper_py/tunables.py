@@ -184,13 +184,14 @@ class Tunables:
     auth_mechanisms = Names(
         "auth.mechanisms",
         (),
-        "the SASL mechanisms that AUTH offers, of those that can succeed; empty: all of them",
+        "the SASL mechanisms that AUTH offers, of those that can succeed; empty: all but SCRAM-MD5",
         [
             "SCRAM-SHA-256-PLUS",
             "SCRAM-SHA-1-PLUS",
             "GSSAPI",
             "SCRAM-SHA-256",
             "SCRAM-SHA-1",
+            "SCRAM-MD5",
             "CRAM-MD5",
             "OAUTHBEARER",
             "XOAUTH2",
@@ -238,6 +239,9 @@ class Tunables:
     auth_nonauth_file = Path("auth.nonauth_file", "", "users whose name is a line of this file may not log in")
     auth_deny_db = Path("auth.deny_db", "", "Cyrus' user_deny.db, flat: who may not log in, and what they are told")
     auth_deny_service = Word("auth.deny_service", "pop3", "the service that we are in auth.deny_db")
+    auth_password_age = Switch(
+        "auth.password_age", True, "a login password that its owner should have changed by now is refused"
+    )
     auth_minimum_uid = Whole(
         "auth.minimum_uid", 1, "system users with a smaller uid may not log in; root never may", 1, 2**32 - 2
     )
@@ -316,7 +320,10 @@ class Tunables:
     tls_certificate = Path(
         "tls.certificate", "", "the server's certificate and those above it, PEM; none: there is no TLS"
     )
-    tls_key = Path("tls.key", "", "its private key, PEM, without a passphrase; empty: in the file of the certificate")
+    tls_key = Path("tls.key", "", "its private key, PEM; empty: in the file of the certificate")
+    tls_passphrase_file = Path(
+        "tls.passphrase_file", "", "the file whose first line is the passphrase of the keys that have one, mode 0600"
+    )
     tls_sni = ServerNames("tls.sni", (), "certificates for clients that ask for another name")
     tls_ciphers = Text("tls.ciphers", "", "OpenSSL's list of ciphers for TLS up to 1.2; empty: good ones")
     tls_client_certificates = Choice(

@@ -136,8 +136,12 @@ class Proof(Shared):
         """The same, of keys that were kept in the secret's place."""
         if not scram.right(self.method, keys.stored, self.message, self.proof):
             return False
-        self.signed[:] = scram.sign(self.method, keys.server, self.message)
+        self.signed[:] = scram.sign(self.method, keys.server, self.answer())
         return True
+
+    def answer(self) -> bytes:
+        """What the server signs."""
+        return self.message
 
 
 class Sha1Proof(Proof):
@@ -148,6 +152,24 @@ class Sha1Proof(Proof):
 class Sha256Proof(Proof):
     __slots__ = ()
     method = "sha256"
+
+
+class Md5Proof(Proof):
+    """SCRAM-MD5 (draft-newman-auth-scram-03): one round of HMAC-MD5; each side signs its peer's first words first."""
+
+    __slots__ = ("swapped",)
+    method = "md5"
+
+    def __init__(self, user: str, salting: scram.Salting, said: "tuple[bytes, bytes, bytes]", proof: bytes) -> None:
+        """``said``: the client's first message, the server's, the client's last without the proof."""
+        super().__init__(user, salting, said[1] + said[0] + said[2], proof)
+        self.swapped = b"".join(said)
+
+    def proves(self, secret: bytes) -> bool:
+        return self.fits(scram.draft_keys(secret, self.salting.salt))
+
+    def answer(self) -> bytes:
+        return self.swapped
 
 
 class Token(Credential):

@@ -139,7 +139,8 @@ class Gate:
         if strength < self._settings.auth_minimum_layer:
             return ()
         offered = self._settings.auth_mechanisms
-        rows = [row for row in TABLE if row.sasl and (not offered or row.name in offered) and row.fits(facts)]
+        rows = [row for row in TABLE if row.sasl and row.fits(facts)]
+        rows = [row for row in rows if row.name in offered or not (offered or row.wanted)]
         kinds = self._ready()
         if not cleartext.allowed(facts, self._settings):
             kinds.discard(Password)

@@ -125,4 +125,4 @@ def _system_users(name: str, settings: "Settings") -> "Directory":
         return PamSource(settings)
     from qpopper_py.auth.sources.unix import Unix
 
-    return Unix()
+    return Unix(settings.auth_password_age)

@@ -47,6 +47,16 @@ def keys(method: str, secret: bytes, salting: Salting) -> Keys:
     return Keys(new(method, client).digest(), digest(salted, b"Server Key", method))
 
 
+def draft_keys(secret: bytes, salt: bytes) -> Keys:
+    """Those of SCRAM-MD5 (draft-newman-auth-scram): client verifier and server key."""
+    from hashlib import md5
+    from hmac import digest
+
+    salted = digest(secret, salt, "md5")
+    client = md5(salted, usedforsecurity=False).digest()  # the protocol's, not our choice
+    return Keys(md5(client, usedforsecurity=False).digest(), digest(salted, salt, "md5"))
+
+
 def right(method: str, stored: bytes, message: bytes, proof: bytes) -> bool:
     """Whether ``proof`` is ClientKey XOR ClientSignature of the AuthMessage."""
     from hashlib import new

@@ -29,9 +29,10 @@ def tls(settings: "Settings", _euid: int) -> "Iterator[Finding]":
         yield Finding(str(why))
     keys = [settings.tls_key or settings.tls_certificate]
     keys += [key or chain for _, chain, key in settings.tls_sni]
-    for path in dict.fromkeys(keys):
+    secrets = [*(("tls.key", path) for path in keys), ("tls.passphrase_file", settings.tls_passphrase_file)]
+    for setting, path in dict.fromkeys(secrets):
         if os.path.exists(path) and os.stat(path).st_mode & (stat.S_IRWXO | stat.S_IWGRP):
-            yield Finding(f"tls.key: others can read or change {path}; run: chmod o=,g-w {shlex.quote(path)}")
+            yield Finding(f"{setting}: others can read or change {path}; run: chmod o=,g-w {shlex.quote(path)}")
     for path in dict.fromkeys([settings.tls_certificate, *(row[1] for row in settings.tls_sni)]):
         yield from age(path)
 

@@ -1,7 +1,8 @@
 """Which bulletins a user has, by the files of old servers, which are read and never written.
 
 ``bulletins.database`` is Qpopper's bulldb, whose key is the name and a NUL and whose value is a C long, or GNU
-mailutils' bulletin-db: the name, decimal digits.  ``.popbull`` in the home is both servers': a line of digits.
+mailutils' bulletin-db: the name, decimal digits; or, where it is a folder, USER.popbull in it, as a Qpopper of
+--enable-popbulldir has it.  ``.popbull`` in the home is both servers', and like that file a line of digits.
 """
 
 import os
@@ -24,14 +25,22 @@ class Reader:
 
 def known_before(reader: Reader, settings: "Settings", report: "Callable[[str], None]") -> "int | None":
     """The number that the old server has of this user; None if it has none that we may read."""
-    if settings.bulletins_database:
-        number = _in_database(settings.bulletins_database, reader.user, report)
-        if number is not None:
-            return number
-    if not reader.home.startswith("/"):
-        return None
+    database = settings.bulletins_database
+    number = None
+    if database:
+        if os.path.isdir(database):
+            number = _in_file(f"{database}/{reader.user}.popbull")
+        else:
+            number = _in_database(database, reader.user, report)
+    if number is None and reader.home.startswith("/"):
+        number = _in_file(f"{reader.home}/.popbull")
+    return number
+
+
+def _in_file(path: str) -> "int | None":
+    """The number that a .popbull tells; None if it tells none that we may read."""
     try:
-        fd = os.open(f"{reader.home}/.popbull", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             words = os.read(fd, 128).split()
         finally:

@@ -166,16 +166,21 @@ def listed(source: str) -> "Sequence[Bulletin]":
 
 
 def meant_for_us(bulletin: Bulletin) -> bool:
-    """Qpopper's group-bulletins: NUMBER.GROUP.NAME is for members of GROUP, or for all; our groups are the user's."""
+    """Qpopper's group-bulletins: what stands between the first two dots of a name is whose it is.
+
+    A group of the system's is its members', ALL (in capitals) is everybody's, as is a name without a dot; a group that
+    there is not is nobody's (IsBulletinForMe of Qpopper 4.0's pop_bull.c).  Our groups are the user's.
+    """
     import grp
 
-    group = os.path.basename(bulletin.path).split(".")[1:2]
-    if not group or group[0].lower() == "all":
-        return bool(group)
+    _, dot, rest = os.path.basename(bulletin.path).partition(".")
+    group = rest.partition(".")[0]
+    if not dot or group == "ALL":
+        return True
     try:
-        return grp.getgrnam(group[0]).gr_gid in (os.getegid(), *os.getgroups())
+        return grp.getgrnam(group).gr_gid in (os.getegid(), *os.getgroups())
     except KeyError:
-        return False  # there is no such group
+        return False
 
 
 def leading_number(name: str) -> int:

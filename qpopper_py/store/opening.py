@@ -62,7 +62,7 @@ def open_store(
         scheme=settings.uidl,
         hide_internal=settings.mbox_internal == "hidden",
         terms=terms,
-        temp=temp_drop(path, user, settings.tempdrop_folder, settings.tempdrop_name),
+        temp=temp_drop(path, user, owner_of(user), settings),
         # Sessions beside ours know messages by their headers: those then stay as they are.
         status=settings.status_headers == "write" and not terms.shared,
         x_uidl=settings.x_uidl_headers == "write" and not terms.shared,

@@ -9,6 +9,7 @@ import ssl
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.tls.certificate import end_point, first_of
 from qpopper_py.tls.files import authorities
+from qpopper_py.tls.passphrase import Passphrase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,13 +74,15 @@ class Server:
         return context
 
     def _identify(self, context: ssl.SSLContext, setting: str, certificate: str, key: str) -> None:
+        passphrase = Passphrase(self.settings.tls_passphrase_file, self.place)
         try:
             with open(self.place(certificate), encoding="ascii", errors="replace") as file:
                 text = file.read()
             self.end_points[id(context)] = end_point(first_of(text))
-            context.load_cert_chain(self.place(certificate), self.place(key) if key else None, password=refused)
+            context.load_cert_chain(self.place(certificate), self.place(key) if key else None, password=passphrase)
         except ssl.SSLError as why:
-            words = WORDS.get(why.reason or "", "") or f"OpenSSL cannot read the key ({why.reason or 'not PEM'})"
+            words = WORDS.get(why.reason or "", "") or passphrase.trouble()
+            words = words or f"OpenSSL cannot read the key ({why.reason or 'not PEM'})"
             where = f"{certificate} with {key}" if key else certificate
             raise ConfigurationError(f"{setting}: {where}: {words}") from None
         except OSError as why:
@@ -141,8 +144,3 @@ def lower_minimum(context: ssl.SSLContext, version: ssl.TLSVersion) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version = version
-
-
-def refused() -> str:
-    """Instead of a passphrase: OpenSSL would ask the terminal for one."""
-    raise ValueError("its key has a passphrase, and nobody is here to say it; take it off with: openssl pkey")

@@ -59,6 +59,7 @@ def named(settings: "Settings") -> "Iterator[tuple[str, str]]":
     rows = [("tls.certificate", settings.tls_certificate), ("tls.key", settings.tls_key)]
     if settings.tls_client_certificates != "no":
         rows += [("tls.ca", settings.tls_ca), ("tls.crl", settings.tls_crl)]
+    rows += [("tls.passphrase_file", settings.tls_passphrase_file)]
     rows += [("tls.sni", path) for _, *paths in settings.tls_sni for path in paths]
     yield from ((setting, path) for setting, path in rows if path)
 

@@ -30,7 +30,7 @@ class Converted:
         if self.empty:
             told.append(f"{len(self.empty)} have no APOP secret and were left out: {some(self.empty)}")
         if self.scram:
-            told.append(f"{self.scram} have a SCRAM-MD5 field as well, which this server does not use: left out")
+            told.append(f"{self.scram} have a SCRAM-MD5 verifier, which was left out: mind who has nothing else")
         told += [f"not converted: {sentence}" for sentence in self.damaged]
         told.append(f"{self.path} was not touched; it holds the secrets all but in the clear: remove it when all works")
         return told

@@ -113,6 +113,7 @@ PROGRAMS = {
         apop_form="popauth",
         uids="qpopper4",
         users=("unique-ids stand in the mail (X-UIDL) and stay; temp drops that were left over are taken in front",),
+        lost=("a tls-passphrase stays in Qpopper's file; keep that, or name one of mode 0600 (tls.passphrase_file)",),
         restore="pop3 stream tcp nowait root /usr/sbin/popper popper -s",
     ),
     "dovecot": Program(

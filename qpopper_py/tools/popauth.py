@@ -2,7 +2,7 @@
 
 An entry of type APOP is what Qpopper's had: the secret itself, which APOP, CRAM-MD5 and SCRAM all go by.  So the three
 names do the same here, and nothing is ever cleared by one that another set: popauth and apopauth speak of APOP,
-scramauth of SCRAM.  Qpopper's own mechanism SCRAM-MD5, a draft that no RFC became of, is not served.
+scramauth of SCRAM.  Qpopper's own mechanism SCRAM-MD5, a draft that no RFC became of, goes by the same entry.
 """
 
 import os

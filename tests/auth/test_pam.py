@@ -139,6 +139,26 @@ class TestRealPam:
         user.change(program, *words)
         assert why(check(gate, user, facts)).startswith("PAM account: ")
 
+    @pytest.mark.parametrize(
+        "words", [("-d", "0"), ("-d", "2020-01-01", "-M", "30"), ("-d", "2020-01-01", "-M30", "-I2")]
+    )
+    def test_where_the_age_of_passwords_does_not_matter_only_the_account_s_does(
+        self,
+        service: Service,
+        configure: Callable[..., Settings],
+        heard: list[Event],
+        user: SystemUser,
+        facts: Facts,
+        words: tuple[str, ...],
+    ) -> None:
+        """auth.password_age = false; the last is past its inactive days too (PAM_AUTHTOK_EXPIRED)."""
+        gate = Gate(configure(pam_service=service.name, auth_password_age=False), heard.append)
+        user.change("chage", *words)
+        assert isinstance(check(gate, user, facts), Account)
+        assert why(check(gate, user, facts, b"wrong")).startswith("PAM auth: ")
+        user.change("usermod", "-e", "2020-01-01")
+        assert why(check(gate, user, facts)).startswith("PAM account: ")
+
     def test_a_locked_password_is_refused(self, gate: Gate, user: SystemUser, facts: Facts) -> None:
         user.change("usermod", "-L")
         assert why(check(gate, user, facts)).startswith("PAM auth: ")

@@ -195,11 +195,13 @@ class Row:
 def say(monkeypatch: pytest.MonkeyPatch, facts: Facts) -> Callable[..., Account | Denied | None]:
     """The verdict of the source about ``SECRET`` on day 20000, when NSS says this."""
 
-    def ask(row: Row | None, hidden: shadow.Shadow | None, secret: bytes = SECRET) -> Account | Denied | None:
+    def ask(
+        row: Row | None, hidden: shadow.Shadow | None, secret: bytes = SECRET, age: bool = True
+    ) -> Account | Denied | None:
         monkeypatch.setattr(nss, "row", lambda user: row.row if row else None)
         monkeypatch.setattr(shadow, "entry", lambda user: hidden)
         monkeypatch.setattr(shadow, "readable", lambda: True)
-        return Unix(clock=lambda: 20000.5 * DAY).vouch(Password("alice", secret), facts)
+        return Unix(age, clock=lambda: 20000.5 * DAY).vouch(Password("alice", secret), facts)
 
     return ask
 
@@ -244,6 +246,21 @@ class TestWhatNssSays:
     )
     def test_days(self, say: Callable[..., object], entry: shadow.Shadow, passes: bool) -> None:
         assert isinstance(say(Row(), entry), Account if passes else Denied)
+
+    @pytest.mark.parametrize(
+        ("entry", "passes"),
+        [
+            (hidden(changed=19989, longest=10), True),
+            (hidden(changed=0, longest=99999), True),
+            (hidden(changed=19989, longest=10, expires=20000), False),
+        ],
+    )
+    def test_days_where_the_age_of_passwords_does_not_matter(
+        self, say: Callable[..., object], entry: shadow.Shadow, passes: bool
+    ) -> None:
+        """Qpopper's check-password-expired = false (pop_pass.c): sp_max is not looked at, sp_expire is."""
+        assert isinstance(say(Row(), entry, age=False), Account if passes else Denied)
+        assert isinstance(say(Row(), entry, b"wrong", age=False), Denied)
 
     @pytest.mark.parametrize("name", ["../etc", ".x", "a/b"])
     def test_a_name_that_nss_makes_of_it_is_checked_too(self, say: Callable[..., object], name: str) -> None:

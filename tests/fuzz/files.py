@@ -170,7 +170,7 @@ def qpopper_own(data: bytes) -> None:
     scratch.put(home / ".qpopper-options", data)
     before = Settings([("fuzz", {"user_options": "home"})])
     warnings: list[str] = []
-    after = own.settled(before, str(home), "", warnings.append)
+    after = own.settled(before, "alice", str(home), warnings.append)
     assert after.values.keys() - before.values.keys() <= HARMLESS
     assert all(after.values[name] == value for name, value in before.values.items())
     assert all(warnings)

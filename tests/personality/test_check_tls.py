@@ -10,7 +10,7 @@ import pytest
 from qpopper_py.personality.check_tls import tls
 from qpopper_py.personality.exposure import dangers
 from qpopper_py.settings import Settings
-from tests.certificates import Authority, settings_of
+from tests.certificates import Authority, openssl, settings_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +43,25 @@ def test_a_key_that_others_can_read_is_an_error(authority: Authority) -> None:
     pair = authority.sign("server")
     pair.key.chmod(0o644)
     assert said(pair) == [f"error: tls.key: others can read or change {pair.key}; run: chmod o=,g-w {pair.key}"]
+
+
+def test_a_passphrase_that_others_can_read_or_that_is_wrong_is_an_error(authority: Authority, tmp_path: Path) -> None:
+    pair = authority.sign("server")
+    locked, words = tmp_path / "locked.key", tmp_path / "words"
+    openssl("pkey", "-in", pair.key, "-aes128", "-passout", "pass:hush hush", "-out", locked)
+    locked.replace(pair.key)
+    pair.key.chmod(0o600)
+    words.write_text("hush hush\n")
+    words.chmod(0o640)
+    assert said(pair, tls__passphrase_file=str(words)) == []
+    words.chmod(0o644)
+    others = f"error: tls.passphrase_file: others can read or change {words}; run: chmod o=,g-w {words}"
+    assert said(pair, tls__passphrase_file=str(words)) == [others]
+    words.write_text("hash hash\n")
+    wrong, *more = said(pair, tls__passphrase_file=str(words))
+    assert f"with {pair.key}: the passphrase in {words} does not open it" in wrong
+    assert more == [others]
+    assert "h hash" not in wrong
 
 
 def test_the_key_of_another_certificate_is_an_error(authority: Authority) -> None:

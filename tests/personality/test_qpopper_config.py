@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpopper_py.errors import ConfigurationError
-from qpopper_py.personality import commandline
+from qpopper_py.personality import commandline, report
 from qpopper_py.personality.commandline import Invocation
 from qpopper_py.personality.qpopper import directives, language
 
@@ -130,7 +130,9 @@ def test_the_options_are_the_originals() -> None:
         ('set bulldir = "/var/spool/my bulls" # here', "/var/spool/my bulls"),
         ("set bulldir = '/var/#1'", "/var/#1"),
         ("set bulldir = `/var/\"x\"`", '/var/"x"'),
-        ("set bulldir = /var/bulls#there", "/var/bulls"),
+        ("set bulldir = /var/bulls#there # here", "/var/bulls#there"),  # pop_config.c: a text ends at a blank
+        ("set timeout = 300# five minutes", 300),
+        (r'set log-login = "by \"%1\" at %3" # "', r'by \"%1\" at %3'),  # and a quote behind \ does not end it
         ("set bulldir = ''", ""),
         ("set tls-support = STLS", "STLS"),
     ],
@@ -164,6 +166,7 @@ def test_what_says_nothing(text: str) -> None:
         ("set statistics = maybe", 'Boolean value expected for the statistics option, found "maybe"'),
         ("set bulldir =", "String value expected for the bulldir option"),
         ('set bulldir = "/var', "Bad value for the bulldir option: its quote is not closed"),
+        (r'set bulldir = "/var\"', "Bad value for the bulldir option: its quote is not closed"),
         ("set timeout = 3 4", 'Expected comment or end of line, found "4"; scanning line 1 of config file /c'),
         ("set statistics on", 'Expected comment or end of line, found "on"'),
         ("reset timeout", "Boolean option expected behind reset, found timeout"),
@@ -223,6 +226,8 @@ NO_FILE = {name: kind for name, kind in directives.KINDS.items() if name != "con
         ("set bulldir = /var/spool/bulls", "bulletins_source", "/var/spool/bulls"),
         ("set max-bulletins = 5", "bulletins_new_users", 5),
         ("set group-bulletins = true", "bulletins_groups", True),
+        ("set check-password-expired = false", "auth_password_age", False),
+        ("set check-password-expired", "auth_password_age", True),
         ("set clear-text-password = default", "auth_cleartext", "always"),
         ("set clear-text-password = never", "auth_cleartext", "never"),
         ("set clear-text-password = TLS/SSL", "auth_cleartext", "tls"),
@@ -297,7 +302,6 @@ def test_an_option_without_effect_is_told_with_the_reason(tmp_path: Path, row: d
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("set tls-passphrase = secret", "openssl pkey"),
         ("set tls-identity-file = /x", "tls-server-cert-file"),
         ("set tls-version = SSLv3", "is broken"),
         ("set tls-version = TLSv9", "is not one of default"),
@@ -317,6 +321,37 @@ def test_an_option_that_cannot_be_is_refused_by_line(tmp_path: Path, text: str, 
     assert words in str(why.value)
     assert f"{tmp_path}/qpopper.config line " in str(why.value)
     assert "secret" not in str(why.value).replace("secrets", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("set tls-passphrase = hush hush", "found more (are quotes missing?); scanning line 1 of config file /c"),
+        ("set TLS-Passphrase = 'hush' hush", "found more"),
+        ("set tls-passphrase = 'hush hush", "its quote is not closed"),
+        ("set tls-passphrase hush", '"=" expected behind tls-passphrase'),
+        ("reset tls-passphrase = hush", "Boolean option expected"),
+    ],
+)
+def test_an_error_in_the_line_of_the_passphrase_does_not_tell_it(text: str, words: str) -> None:
+    assert words in error(text)
+    assert "hush" not in error(text)
+
+
+def test_of_the_passphrase_only_where_it_stands_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words are for whoever reads the key, and for nobody who asks for the configuration."""
+    text = "set tls-passphrase = 'hush hush' # of the key\nset tls-server-cert-file = /c.pem\n"
+    found = invoked(tmp_path, text, "--dump-config=all")
+    assert found.settings.tls_passphrase_file == f"{tmp_path}/qpopper.config"
+    shown = report.dump(found, everything=True)
+    assert f'tls.passphrase_file = "{tmp_path}/qpopper.config"' in shown
+    assert "hush" not in shown
+    assert invoked(tmp_path, text + "set tls-passphrase = ''\n").settings.tls_passphrase_file == ""
+    monkeypatch.chdir(tmp_path)
+    line = ["--personality", "qpopper", "-f", "qpopper.config", "--config", "none"]
+    (tmp_path / "qpopper.config").write_text(text)
+    again = commandline.read(line, {}, euid=os.geteuid()).settings
+    assert again.tls_passphrase_file == f"{tmp_path}/qpopper.config"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only for root a file of others is a danger")

@@ -45,8 +45,8 @@ class Own:
         path.chmod(mode)
 
     def settled(self, whose: str = "both", **more: object) -> Settings:
-        settings = Settings([("test", {**BASE, "user_options": whose, **more})])
-        return own.settled(settings, str(self.home), str(self.spool / "alice"), self.said.append)
+        settings = Settings([("test", {**BASE, "spool": str(self.spool), "user_options": whose, **more})])
+        return own.settled(settings, "alice", str(self.home), self.said.append)
 
 
 @pytest.fixture
@@ -75,6 +75,17 @@ def test_whose_file_counts_and_the_administrators_comes_last(files: Own, whose: 
     assert files.settled(whose).timeout == timeout
 
 
+@pytest.mark.parametrize("more", [{"maildrop": "mbox:%h/Mailbox"}, {"hash_spool": 2}])
+def test_the_file_in_the_spool_lies_in_the_spool_itself_wherever_the_mailbox_does(
+    files: Own, more: dict[str, object]
+) -> None:
+    """check_config_files (pop_config.c): spool-dir/.USER.qpopper-options, without home-dir-mail and hash-spool."""
+    files.write(files.in_spool, "set timeout = 60\n")
+    files.write(files.home / ".Mailbox.qpopper-options", "set timeout = 30\n")
+    files.write(files.home / ".alice.qpopper-options", "set timeout = 30\n")
+    assert files.settled("spool", **more).timeout == 60
+
+
 @pytest.mark.parametrize(
     ("text", "name", "value"),
     [
@@ -99,7 +110,7 @@ def test_a_user_may_say_what_is_harmless(users: Own, text: str, name: str, value
 def test_a_user_may_say_nothing_else_wherever_the_file_lies(users: Own, text: str, whose: str) -> None:
     users.write(users.at_home if whose == "home" else users.in_spool, f"{text}\nset timeout = 30\n")
     found = users.settled(whose)
-    before = Settings([("test", {**BASE, "user_options": whose})]).values
+    before = Settings([("test", {**BASE, "spool": str(users.spool), "user_options": whose})]).values
     assert {**found.values, "timeout": 120} == before
     assert len(users.said) == 1
     name = text.split()[1].lower()
@@ -136,8 +147,9 @@ def test_an_error_ends_the_file_and_keeps_what_stands_before_it(files: Own) -> N
 
 @pytest.mark.parametrize("text", ["set timeout = 0", "set timeout = 99999999", "set max-bulletins = -1"])
 def test_a_value_that_is_none_changes_nothing(files: Own, text: str) -> None:
+    before = files.settled("home").values
     files.write(files.at_home, text)
-    assert files.settled("home").values == Settings([("test", {**BASE, "user_options": "home"})]).values
+    assert files.settled("home").values == before
     assert len(files.said) == 1
 
 

@@ -45,6 +45,20 @@ def scram(line: Dialogue) -> bytes:
     return line.ask("")
 
 
+def scram_md5(line: Dialogue) -> bytes:
+    """draft-newman-auth-scram-03, as FLIM does it: no initial response, a blank for the server's proof."""
+    assert line.ask("AUTH SCRAM-MD5").rstrip() == b"+"
+    mine, layer = b"\0bob\0<1896.697170952@client>", b"\1\0\0\0"
+    first = base64.b64decode(line.ask(base64_of(mine)).removeprefix(b"+ "))
+    salted = hmac.digest(APOP_SECRET.encode(), first[:8], "md5")
+    key = hashlib.md5(salted).digest()
+    shared = hmac.digest(hashlib.md5(key).digest(), first + mine + layer, "md5")
+    proof = bytes(a ^ b for a, b in zip(key, shared, strict=True))
+    last = base64.b64decode(line.ask(base64_of(layer + proof)).removeprefix(b"+ "))
+    assert last == hmac.digest(hmac.digest(salted, first[:8], "md5"), mine + first + layer, "md5")
+    return line.ask(base64_of(b" "))
+
+
 WAYS = {
     "PASS": lambda line: line.ask("USER alice") and line.ask(f"PASS {USERS['alice']}"),
     "PLAIN": lambda line: line.ask("AUTH PLAIN " + base64_of(b"\0alice\0" + USERS["alice"].encode())),
@@ -53,13 +67,17 @@ WAYS = {
     ][-1],
     "CRAM-MD5": cram_md5,
     "SCRAM": scram,
+    "SCRAM-MD5": scram_md5,
 }
+
+
+MECHANISMS = "SCRAM-SHA-256,SCRAM-MD5,CRAM-MD5,PLAIN,LOGIN"  # SCRAM-MD5 is there for those only who name it
 
 
 @pytest.mark.parametrize("traced", [False, True])
 def test_a_front_that_can_import_nothing_misses_nothing(traced: bool) -> None:
     with open_folder() as folder:
-        settings: dict[str, object] = {"auth.max_failures": 0}
+        settings: dict[str, object] = {"auth.max_failures": 0, "auth.mechanisms": MECHANISMS}
         if traced:
             settings |= {"trace.file": folder / "trace", "debug": True, "trace.addresses": "127.0.0.0/8"}
         server = Rooted(folder, settings, apop={"bob": APOP_SECRET})

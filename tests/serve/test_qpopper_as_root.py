@@ -53,6 +53,7 @@ def server() -> Iterator[Popper]:
         (folder / "told").chmod(0o1777)
         settings = {
             "user_options": "both",
+            "spool": folder / "mail",
             "login_hook": hook,
             "log.reverse_lookup": False,
             "log.timing": True,

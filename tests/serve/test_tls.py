@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.certificates import Authority, openssl, reachable, settings_of
+from tests.guard import GUARD
 from tests.harness import (
     PASSWORD,
     PATIENCE,
@@ -480,6 +481,55 @@ def test_a_key_with_a_passphrase_is_refused_without_asking_anybody() -> None:
             house.server.__enter__()
 
 
+WORDS = "horse, battery, staple"
+
+
+def lock(house: House) -> Path:
+    """Put a passphrase on the key of a server that is not started yet, and into a file that the server knows of."""
+    GUARD.secret(WORDS.encode())
+    folder = house.pair.key.parent
+    openssl("pkey", "-in", house.pair.key, "-aes128", "-passout", f"pass:{WORDS}", "-out", folder / "locked")
+    os.replace(folder / "locked", house.pair.key)
+    house.pair.key.chmod(0o600)
+    words = house.server.folder / "auth" / "words"
+    words.write_text(WORDS + "\n")
+    words.chmod(0o600)
+    house.server.settings["tls.passphrase_file"] = words
+    reachable(folder, house.server.user)
+    reachable(words.parent, house.server.user)
+    return words
+
+
+@pytest.mark.parametrize("root", BOTH)
+def test_a_key_is_opened_with_its_passphrase_and_stays_open_when_that_becomes_wrong(root: bool) -> None:
+    with open_folder() as folder:
+        house = House(folder, root)
+        words = lock(house)
+        with house:
+            assert len(fetch_all(house.starttls())) == 2
+            before = number(house)
+            words.write_text("other words\n")
+            house.reload(words=rf"{house.pair.key}: the passphrase in {words} does not open it.* stay as they were")
+            assert number(house) == before
+            assert len(fetch_all(house.implicit())) == 2
+            fresh = house.authority.sign("fresh")
+            words.unlink()
+            house.reload(words=rf"tls\.passphrase_file: {words}: No such file or directory; certificates")
+            words.write_text("asked for by no key\n")
+            reachable(words.parent, house.server.user)
+            house.install(fresh)
+            house.server.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: number(house) != before, "the new certificate")
+
+
+def test_a_server_whose_passphrase_is_wrong_does_not_start() -> None:
+    with open_folder() as folder:
+        house = House(folder, False)
+        lock(house).write_text("other words\n")
+        with pytest.raises(AssertionError, match=r"the passphrase in .* does not open it"):
+            house.server.__enter__()
+
+
 # ---------------------------------------------------------------------------------------------------------------
 # Who holds the key
 
@@ -507,15 +557,20 @@ def secrets_of(key: Path) -> list[bytes]:
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("locked", [False, True])
 @pytest.mark.parametrize("implicit", [False, True])
-def test_the_key_is_in_the_tls_process_alone_which_has_no_rights(implicit: bool) -> None:
-    with open_folder() as folder, House(folder, True) as house:
+def test_the_key_is_in_the_tls_process_alone_which_has_no_rights(implicit: bool, locked: bool) -> None:
+    with open_folder() as folder, contextlib.ExitStack() as stack:
+        house = House(folder, True)
+        secrets = secrets_of(house.pair.key)
+        if locked:
+            secrets += lock(house).read_bytes().splitlines()
+        stack.enter_context(house)
         pop = house.implicit() if implicit else house.starttls()
         pop.user("alice")
         pop.pass_(PASSWORD)
         wait_until(lambda: len(children(house.server.process.pid)) == CHECKERS + 2, "the end of the front")
         below = children(house.server.process.pid)
-        secrets = secrets_of(house.pair.key)
         holders = [pid for pid in (house.server.process.pid, *below) if any(s in memory(pid) for s in secrets)]
         assert len(holders) == 1, "the process that speaks TLS must be found, and no other"
         assert holders[0] in below
@@ -572,10 +627,13 @@ def test_a_listener_may_have_another_rule_than_the_rest() -> None:
 
 @pytest.mark.parametrize("root", BOTH)
 @pytest.mark.parametrize("mode", ["starttls", "implicit"])
-def test_a_connection_that_inetd_passes_has_tls_by_tls_mode(root: bool, mode: str) -> None:
+@pytest.mark.parametrize("more", ["name", "name and passphrase", "passphrase"])
+def test_a_connection_that_inetd_passes_has_tls_by_tls_mode(root: bool, mode: str, more: str) -> None:
     with open_folder() as folder:
-        names = f"pop.example.org={folder}/tls/server.pem:{folder}/tls/server.key"
+        names = f"pop.example.org={folder}/tls/server.pem:{folder}/tls/server.key" if "name" in more else ""
         house = House(folder, root, tls__mode=mode, tls__sni=names)
+        if "passphrase" in more:
+            lock(house)
         house.server.write_accounts()
         house.fill(HELLO)
         ours, theirs = socket.socketpair()

@@ -181,6 +181,25 @@ def test_the_old_server_s_database_comes_before_popbull_and_is_left_alone(house,
     assert database.read_bytes() == ndbm(pairs)
 
 
+def test_a_folder_of_popbull_files_comes_before_the_one_at_home(house):
+    """Qpopper's --enable-popbulldir: DIR/USER.popbull, else the home's (pop_bull.c of Qpopper 4.0)."""
+    house.hang(1, 2, 3, 4)
+    (house.home / ".popbull").write_bytes(b"1\n")
+    folder = house.folder / "popbulls"
+    folder.mkdir()
+    (folder / "bob.popbull").write_bytes(b"4\n")
+    (folder / "alice.popbull").write_bytes(b"3\n")
+    house.login(bulletins__database=str(folder))
+    assert house.subjects() == [4]
+
+
+def test_a_folder_without_the_user_s_popbull_leaves_the_question_to_the_home(house):
+    house.hang(1, 2, 3, 4)
+    (house.home / ".popbull").write_bytes(b"1\n")
+    house.login(bulletins__database=str(house.home))
+    assert house.subjects() == [2, 3, 4]
+
+
 def test_a_database_without_the_user_leaves_the_question_to_popbull(house):
     house.hang(1, 2, 3, 4)
     (house.home / ".popbull").write_bytes(b"1\n")
@@ -485,17 +504,19 @@ def test_a_record_that_cannot_be_finished_brings_no_copy_at_each_login(troubled,
 
 
 def test_bulletins_of_groups_reach_their_members_and_everybody_those_for_all(house):
+    """The rules of IsBulletinForMe (pop_bull.c of Qpopper 4.0): ALL in capitals, a name without a dot is for all."""
     import grp
 
     ours = grp.getgrgid(os.getegid()).gr_name
     theirs = next(group.gr_name for group in grp.getgrall() if group.gr_gid not in (os.getegid(), *os.getgroups()))
-    names = [f"1.{ours}.news", f"2.{theirs}.news", "3.all.news", "4.ALL.news", "5.no-such-group.news", "6", "7.all"]
-    for number, name in enumerate(names, 1):
+    for_us = [f"1.{ours}.news", "2.ALL.news", "3", "4.ALL", "5news"]
+    for_others = [f"6.{theirs}.news", "7.no-such-group.news", "8.all.news", "9.", "10..ALL"]
+    for number, name in enumerate(for_us + for_others, 1):
         (house.bulletins / name).write_bytes(bulletin(number))
     house.login(bulletins__groups=True, bulletins__new_users=9)
-    assert house.subjects() == [1, 3, 4, 7]
+    assert house.subjects() == [1, 2, 3, 4, 5]
     house.login(bulletins__groups=True)
-    assert house.subjects() == [1, 3, 4, 7]
+    assert house.subjects() == [1, 2, 3, 4, 5]
 
 
 def test_groups_are_parts_of_names_where_they_are_not_asked_for(house):

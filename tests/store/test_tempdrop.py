@@ -153,18 +153,63 @@ def test_for_reading_only_it_is_left_and_named(tmp_path, temp):
     assert temp.read_bytes() == OLD
 
 
+def place(box, user, spool="/nowhere", **more):
+    values = {f"tempdrop.{name}": value for name, value in more.items() if name != "hash_spool"}
+    values |= {"spool": str(spool), "hash_spool": more.get("hash_spool", 0)}
+    return temp_drop(str(box), user, os.geteuid(), Settings([("test", values)]))
+
+
 @pytest.mark.parametrize(
-    ("user", "folder", "name", "path"),
+    ("user", "more", "path"),
     [
-        ("alice", "", ".%s.pop", "/var/mail/.alice.pop"),
-        ("alice", "/tmp/drops", "%s.temp", "/tmp/drops/alice.temp"),
-        ("a%sb", "", ".%s.pop", "/var/mail/.a%sb.pop"),
-        ("../etc/x", "", ".%s.pop", ""),
-        ("alice", "", "", ""),
+        ("alice", {}, "/var/mail/.alice.pop"),
+        ("alice", {"folder": "/tmp/drops", "name": "%s.temp"}, "/tmp/drops/alice.temp"),
+        ("alice", {"folder": "/tmp/drops", "hash_spool": 2}, "/tmp/drops/a/l/.alice.pop"),
+        ("a%sb", {}, "/var/mail/.a%sb.pop"),
+        ("../etc/x", {}, ""),
+        ("alice", {"name": ""}, ""),
     ],
 )
-def test_a_name_cannot_lead_out_of_its_folder(user, folder, name, path):
-    assert temp_drop("/var/mail/alice", user, folder, name) == path
+def test_a_name_cannot_lead_out_of_its_folder(user, more, path):
+    assert place("/var/mail/alice", user, **more) == path
+
+
+@pytest.mark.parametrize(("method", "between"), [(0, ""), (1, "q/"), (2, "a/l/")])
+def test_for_a_mailbox_at_home_it_is_taken_from_the_spool_where_qpopper_put_it(tmp_path, method, between):
+    """genpath.c of Qpopper 4.0: spool-dir, the folders of hash-spool, temp-name, whatever home-dir-mail says."""
+    home, spool = tmp_path / "home/Mailbox", tmp_path / "spool"
+    (spool / between).mkdir(parents=True)
+    home.parent.mkdir()
+    beside, spooled = home.parent / ".alice.pop", spool / f"{between}.alice.pop"
+    assert place(home, "alice", spool, hash_spool=method) == str(beside)
+    spooled.write_bytes(OLD)
+    assert place(home, "alice", spool, hash_spool=method) == str(spooled)
+    assert place(home, "alice", spool, hash_spool=method, folder=str(tmp_path)) == str(spooled)
+    beside.write_bytes(OLD)
+    assert place(home, "alice", spool, hash_spool=method) == str(beside)
+
+
+@pytest.mark.root
+def test_one_of_another_s_in_the_spool_is_none_of_a_mailbox_that_lies_elsewhere(tmp_path):
+    """Virtual users may be called as system users are: theirs must not be in their way."""
+    (tmp_path / ".alice.pop").write_bytes(OLD)
+    os.chown(tmp_path / ".alice.pop", 65534, 65534)
+    assert place(tmp_path / "home/Mailbox", "alice", tmp_path) == f"{tmp_path}/home/.alice.pop"
+
+
+def test_a_link_in_the_spool_is_none(tmp_path):
+    (tmp_path / "mail").write_bytes(OLD)
+    (tmp_path / ".alice.pop").symlink_to("mail")
+    assert place(tmp_path / "home/Mailbox", "alice", tmp_path) == f"{tmp_path}/home/.alice.pop"
+
+
+def test_what_lies_in_the_spool_is_taken_once(tmp_path):
+    (tmp_path / "spool").mkdir()
+    temp = tmp_path / f"spool/.{USER}.pop"
+    temp.write_bytes(OLD)
+    assert session(tmp_path, NEW, spool=str(tmp_path / "spool"))[0] == [b"1", b"2", b"3"]
+    assert temp.read_bytes() == b""
+    assert session(tmp_path, spool=str(tmp_path / "spool"))[0] == [b"1", b"2", b"3"]
 
 
 @pytest.mark.parametrize("name", [".pop", "%s/pop", "%s.%s", "%d.pop"])

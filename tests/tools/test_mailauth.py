@@ -592,7 +592,7 @@ class TestConvert:
     def test_what_was_left_out_is_counted_and_named(self, desk: Mailauth, file: Path) -> None:
         out = desk("convert", str(file)).out
         assert "1 have no APOP secret and were left out: carol" in out
-        assert "1 have a SCRAM-MD5 field" in out
+        assert "1 have a SCRAM-MD5 verifier" in out
         assert "no users here, so they cannot log in: mickey" in out
         for secret in ("tanstaaf", "swordfish", "minnie"):
             assert secret not in out

@@ -362,6 +362,18 @@ def test_what_the_old_files_say_is_what_ours_say(name, tmp_path, new, capsys):
     assert all(f"{root}/{path}" in told for path in files)
 
 
+def test_a_passphrase_stays_in_the_file_of_qpopper_which_is_named(tmp_path, new, capsys):
+    files = SAMPLES["qpopper"][0] | {"etc/qpopper.config": "set tls-passphrase = 'hush hush' # of the key\n"}
+    for path, text in files.items():
+        put(tmp_path / "old", path, text)
+    assert moved(tmp_path / "old", new, program="qpopper") == command.DONE
+    settings = our_settings.read(["--config", str(new[0] / "pop3d.toml")]).settings
+    assert settings.tls_passphrase_file == f"{tmp_path}/old/etc/qpopper.config"
+    told = capsys.readouterr().out
+    assert "mode 0600" in told
+    assert "hush" not in told + (new[0] / "pop3d.toml").read_text()
+
+
 def test_every_personality_can_move_in():
     choices = {row.personality for row in PROGRAMS.values()} - {""}
     assert set(commandline.SERVED) <= choices

@@ -9,6 +9,7 @@ import sys
 from qpopper_py.auth.credentials import (
     Certificate,
     Digest,
+    Md5Proof,
     Password,
     Response,
     Sha1Proof,
@@ -89,10 +90,11 @@ def _certified(facts: "Facts") -> bool:
 class Row:
     """``name``; ``made`` by which class of which module here; ``kind`` of credential that it ends in.
 
-    ``fits``: whether the connection has what it needs.  ``sasl``: it may be asked for by AUTH.
+    ``fits``: whether the connection has what it needs.  ``sasl``: it may be asked for by AUTH.  ``wanted``: only where
+    auth.mechanisms names it.
     """
 
-    __slots__ = ("fits", "kind", "made", "name", "sasl")
+    __slots__ = ("fits", "kind", "made", "name", "sasl", "wanted")
 
     def __init__(
         self,
@@ -101,12 +103,14 @@ class Row:
         kind: "type[Credential]",
         fits: "Callable[[Facts], bool]" = _anywhere,
         sasl: bool = True,
+        wanted: bool = False,
     ) -> None:
         self.name = name
         self.made = made
         self.kind = kind
         self.fits = fits
         self.sasl = sasl
+        self.wanted = wanted
 
     def make(self, facts: "Facts", settings: "Settings") -> Mechanism:
         """The mechanism at its beginning.  Its module is imported when it is first asked for."""
@@ -122,6 +126,7 @@ TABLE = (
     Row("GSSAPI", "gssapi.Gssapi", Ticket),
     Row("SCRAM-SHA-256", "scram.Sha256", Sha256Proof),
     Row("SCRAM-SHA-1", "scram.Sha1", Sha1Proof),
+    Row("SCRAM-MD5", "scram_md5.ScramMd5", Md5Proof, wanted=True),  # Qpopper's; no RFC came of it
     Row("CRAM-MD5", "cram_md5.CramMd5", Response),
     Row("OAUTHBEARER", "oauth.OAuthBearer", Token, _unheard),
     Row("XOAUTH2", "oauth.XOAuth2", Token, _unheard),

@@ -19,7 +19,7 @@ import pwd
 
 from qpopper_py.auth import crypt, passwdfile
 from qpopper_py.auth.account import Account, Denied
-from qpopper_py.auth.credentials import Credential, Password, Proof, Response, Sha1Proof, Sha256Proof, Shared
+from qpopper_py.auth.credentials import Credential, Md5Proof, Password, Proof, Response, Sha1Proof, Sha256Proof, Shared
 from qpopper_py.auth.maildrops import expand
 from qpopper_py.auth.sources import Directory
 from qpopper_py.errors import CredentialStoreError, MissingLibrary
@@ -55,7 +55,7 @@ REFUSED = frozenset(
 
 # What a password field of a scheme can answer beside the password itself.
 ANSWERS: "dict[str, tuple[type[Credential], ...]]" = {
-    **dict.fromkeys(("PLAIN", "CLEAR", "CLEARTEXT"), (Response, Sha1Proof, Sha256Proof)),
+    **dict.fromkeys(("PLAIN", "CLEAR", "CLEARTEXT"), (Response, Md5Proof, Sha1Proof, Sha256Proof)),
     "SCRAM-SHA-1": (Sha1Proof,),
     "SCRAM-SHA-256": (Sha256Proof,),
 }

@@ -1,6 +1,7 @@
 """System users, by PAM: what the service's file asks for decides, account rules and expiry included.
 
-The account is NSS's.  A password that has expired is refused: PAM would have it changed, and POP3 has no way to.
+The account is NSS's.  A password that has expired is refused: PAM would have it changed, and POP3 has no way to; unless
+auth.password_age is off.
 Of a secret that is not the login password (mailauth's, a digest) PAM hears nothing, but its account rules hold:
 they are asked once the secret proved right, because modules such as pam_faillock take that for a login.
 """
@@ -23,7 +24,7 @@ CHEAP = 0.005  # seconds of processor time: less than pam_unix spends on a hash 
 
 
 class PamSource(Directory):
-    """``settings``: pam.service and pam.session."""
+    """``settings``: pam.service, pam.session and auth.password_age."""
 
     name = "pam"
     kinds = (Password,)
@@ -45,10 +46,7 @@ class PamSource(Directory):
     def admit(self, account: Account, facts: "Facts") -> Account | Denied:
         """The account rules, for a secret that is not the login password: that one's age does not matter."""
         with pam.Pam(self._service, account.user, facts.peer) as transaction:
-            code = transaction.account()
-            if code in (pam.NEW_AUTHTOK_REQD, pam.AUTHTOK_EXPIRED):
-                code = pam.SUCCESS
-            why = self._refusal(transaction, "account", code) or self._session(transaction)
+            why = self._refusal(transaction, "account", ageless(transaction.account())) or self._session(transaction)
         return Denied(account.user, why) if why else account
 
     def vouch(self, credential: Credential, facts: "Facts") -> Account | Denied | None:
@@ -81,10 +79,12 @@ class PamSource(Directory):
 
     def _judged(self, transaction: pam.Pam) -> str:
         """Why PAM refuses; empty: it does not.  Raises CredentialStoreError."""
-        for stage, ask in (("auth", transaction.authenticate), ("account", transaction.account)):
-            if why := self._refusal(transaction, stage, ask()):
-                return why
-        return self._session(transaction)
+        if why := self._refusal(transaction, "auth", transaction.authenticate()):
+            return why
+        code = transaction.account()
+        if not self._settings.auth_password_age:
+            code = ageless(code)
+        return self._refusal(transaction, "account", code) or self._session(transaction)
 
     def _session(self, transaction: pam.Pam) -> str:
         return self._refusal(transaction, "session", transaction.session()) if self._settings.pam_session else ""
@@ -102,6 +102,11 @@ class PamSource(Directory):
                 f" see /etc/pam.d/{self._service}, and what its modules log"
             )
         return f"PAM {stage}: {words}"
+
+
+def ageless(code: int) -> int:
+    """What the account rules say but for the password's age."""
+    return pam.SUCCESS if code in (pam.NEW_AUTHTOK_REQD, pam.AUTHTOK_EXPIRED) else code
 
 
 def level(secret: bytes, spent: float, hashes: int) -> None:

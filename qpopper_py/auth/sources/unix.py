@@ -1,8 +1,8 @@
 """System users: accounts from NSS, login passwords from the shadow entry or the passwd entry itself.
 
 Refused, whatever the password: uid 0, an expired account.  Refused at PASS also: an empty or locked password, an
-expired one.  A password that is past sp_max is refused from the first day: what sp_inact still allows is a login
-that changes it, and POP3 has no way to.
+expired one, unless auth.password_age is off.  A password that is past sp_max is refused from the first day: what
+sp_inact still allows is a login that changes it, and POP3 has no way to.
 
 As in pam_unix the passwd field decides where the hash is: ``x``, ``##name`` and ``*NP*`` mean the shadow entry;
 ``*`` and ``!`` there lock the account, whatever the shadow entry says.
@@ -27,12 +27,13 @@ DAY = 86400
 
 
 class Unix(Directory):
-    """``clock``: seconds since 1970."""
+    """``age``: whether that of a password matters.  ``clock``: seconds since 1970."""
 
     name = "unix"
     kinds = (Password,)
 
-    def __init__(self, clock: "Callable[[], float]" = time.time) -> None:
+    def __init__(self, age: bool = True, clock: "Callable[[], float]" = time.time) -> None:
+        self._age = age
         self._clock = clock
 
     def prepare(self) -> None:
@@ -74,7 +75,7 @@ class Unix(Directory):
         return "account expired" if closed else ""
 
     def _stale(self, hidden: shadow.Shadow | None) -> str:
-        if hidden is None or hidden.changed < 0:
+        if hidden is None or hidden.changed < 0 or not self._age:
             return ""
         if hidden.changed == 0:
             return "password must be changed first"

@@ -145,8 +145,8 @@ OPTIONS: "tuple[Option, ...]" = (
     Option(
         "x",
         "",
-        "refused: what it did in Qpopper 4.1 is not known here",
-        sets=refused("is of Qpopper 4.1, and nobody told us what it does; leave it out"),
+        "refused: the last Qpopper 4.0 and 4.1 list it, and what it does is not known here",
+        sets=refused("is of Qpopper 4.1, and no text was to be had that says what it does; leave it out"),
     ),
     Option("y", "FACILITY", "the syslog facility: mail, local0 to local7", setting="log.facility", read=str.lower),
 )

@@ -7,9 +7,11 @@ the spool, which may hold those of ``home`` too), or nobody's.  It names what is
 later is not by accident (CVE-2002-0889, CVE-2005-1151: paths, commands and log files there were a way to root).
 """
 
+import os
+
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.personality import qpopper
-from qpopper_py.personality.qpopper.language import BOOLEAN, INTEGER, STRING, WORD
+from qpopper_py.protocol.qpopper_line import BOOLEAN, HUSHED, INTEGER, STRING, WORD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from qpopper_py.personality.commandline import Layer
-    from qpopper_py.personality.qpopper.language import Said
+    from qpopper_py.protocol.qpopper_line import Said
 
     Sets = Callable[[Any], Mapping[str, object]]
 
@@ -136,8 +138,8 @@ TABLE = (
     Directive("cache-dir", STRING, "U", why=INDEXED),
     Directive("cache-name", STRING, "U", why=INDEXED),
     Directive("check-hash-dir", BOOLEAN, why="who delivers makes the folders; where there is none there is no mail"),
-    Directive("check-old-spool-loc", BOOLEAN, why="left-over temp drops are looked for in temp-dir, or by the mailbox"),
-    Directive("check-password-expired", BOOLEAN, "I", why="an expired password lets nobody in"),
+    Directive("check-old-spool-loc", BOOLEAN, why="left-over temp drops are always looked for in the spool as well"),
+    Directive("check-password-expired", BOOLEAN, "I", to("auth.password_age")),
     Directive("chunky-writes", WORD, why="what is sent is always gathered"),
     Directive("clear-text-password", WORD, "U", one_of(CLEARTEXT)),
     Directive("config-file", STRING, "", to("config-file")),
@@ -174,7 +176,7 @@ TABLE = (
     Directive("tls-cipher-list", STRING, "I", to("tls.ciphers")),
     Directive("tls-identity-file", STRING, "I", refused="SSLPlus is no more; say tls-server-cert-file, a PEM file"),
     Directive("tls-options", INTEGER, "U", why=OPENSSL),
-    Directive("tls-passphrase", STRING, "I", refused="keys have no passphrase here; take it off with openssl pkey"),
+    Directive(HUSHED, STRING, "I", to("tls.passphrase_file")),
     Directive("tls-private-key-file", STRING, "I", to("tls.key")),
     Directive("tls-server-cert-file", STRING, "I", to("tls.certificate")),
     Directive("tls-support", WORD, "I", one_of(SUPPORT)),
@@ -219,12 +221,12 @@ def layers(statements: "Iterable[Said]", notes: "list[str]") -> Found:
 
 
 def settings(row: Directive, said: "Said") -> "Mapping[str, object]":
-    """What the option stands for.  Raises ConfigurationError."""
+    """What the option stands for; of a secret, where it stands.  Raises ConfigurationError."""
     if row.verdict == REFUSED or row.sets is None:
         raise ConfigurationError(f"{said.origin}: {row.name}: {row.why}")
     try:
         if row.name == "tls-version" and str(said.value).lower() in ("sslv2", "sslv3"):
             raise ValueError(f": {BROKEN}")
-        return row.sets(said.value)
+        return row.sets(os.path.abspath(said.path) if row.name == HUSHED and said.value else said.value)
     except ValueError as why:
         raise ConfigurationError(f"{said.origin}: Bad value for the {row.name} option: {said.value!r} {why}") from None

@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qpopper_py.personality.commandline import Layer
-    from qpopper_py.personality.qpopper.language import Said
+    from qpopper_py.protocol.qpopper_line import Said
 
 LARGEST = 64 << 10
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
-def settled(settings: Settings, home: str, mailbox: str, warn: "Callable[[str], None]") -> Settings:
-    """``settings`` with what the user's files change in them.
+def settled(settings: Settings, user: str, home: str, warn: "Callable[[str], None]") -> Settings:
+    """``settings`` with what the files of ``user`` change in them.
 
-    ``home`` and ``mailbox``: the account's, empty if it has none; the file in the spool lies beside the mailbox.
+    ``home``: the account's, empty if it has none.  The other file lies in the spool itself, wherever the mailbox does
+    (check_config_files of Qpopper 4.0's pop_config.c).
     """
     places = []
     if settings.user_options in ("home", "both") and home.startswith("/"):
         places.append((directives.HOME, f"{home}/.qpopper-options"))
-    if settings.user_options in ("spool", "both") and mailbox:
-        folder, _, user = mailbox.rpartition("/")
-        places.append((directives.SPOOL, f"{folder}/.{user}.qpopper-options"))
+    if settings.user_options in ("spool", "both") and "/" not in user:
+        places.append((directives.SPOOL, f"{settings.spool}/.{user}.qpopper-options"))
     for whose, path in places:
         layers = read(path, whose, settings, warn)
         if layers:

@@ -7,11 +7,13 @@ import os
 
 from qpopper_py.errors import MaildropTrouble
 from qpopper_py.store.mbox.redo import records
+from qpopper_py.store.paths import hashed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qpopper_py.settings import Settings
     from qpopper_py.store.lock import MaildropLock
 
 
@@ -79,14 +81,32 @@ def size_of(path: str) -> int:
     return found.st_size if stat.S_ISREG(found.st_mode) else 1
 
 
-def temp_drop(path: str, user: str, folder: str, name: str) -> str:
-    """Where the temp drop of ``user``, whose mailbox is at ``path``, would be; empty: nowhere.
+def temp_drop(path: str, user: str, owner: int, settings: "Settings") -> str:
+    """Where the temp drop of ``user``, whose mailbox is at ``path`` and ``owner``'s, would be; empty: nowhere.
 
-    ``folder``: empty for the mailbox's own; ``name``: a pattern with %s for the user.
+    In tempdrop.folder, hashed as the spool is, or beside the mailbox.  If nothing is there, in the spool, where Qpopper
+    put it for a mailbox at home too, and looked for an older one (genpath.c, check-old-spool-loc): a file of another's
+    there is none of this mailbox's.
     """
-    if not name or not user or "/" in user:
+    if not settings.tempdrop_name or not user or "/" in user:
         return ""
-    return os.path.join(folder or os.path.dirname(path), name.replace("%s", user))
+    name = settings.tempdrop_name.replace("%s", user)
+    between = hashed(user, settings.hash_spool)
+    folder = settings.tempdrop_folder
+    usual = os.path.join(f"{folder}/{between}" if folder else os.path.dirname(path), name)
+    spooled = f"{settings.spool}/{between}{name}"
+    return spooled if spooled != usual and not size_of(usual) and is_mail_of(owner, spooled) else usual
+
+
+def is_mail_of(owner: int, path: str) -> bool:
+    """Whether that is a file of ``owner``'s with something in it."""
+    import stat
+
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_uid == owner and found.st_size > 0
 
 
 def unfinished(state_dir: str) -> "list[str]":
