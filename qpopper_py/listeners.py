@@ -3,7 +3,7 @@
 On the path to the greeting.
 """
 
-from qpopper_py.kinds import Setting, Switch, address
+from qpopper_py.kinds import AccessRules, Setting, Switch, address
 
 CHOICES = {
     "tls": ("no", "starttls", "implicit"),
@@ -12,6 +12,8 @@ CHOICES = {
     "minimum": ("1.0", "1.1", "1.2", "1.3"),
 }
 SWITCHES = ("proxy", "kpop")
+RULES = AccessRules("access", (), "")
+OPTIONS = (*CHOICES, *SWITCHES, RULES.name)
 
 
 class Listener:
@@ -19,10 +21,10 @@ class Listener:
 
     ``address`` is HOST:PORT, empty for a connection that somebody else accepted (inetd).  Of ``tls``, ``cleartext``,
     ``stamp`` and ``minimum``, empty stands for the setting that holds for all (tls.mode, auth.cleartext, apop.stamp,
-    tls.minimum).
+    tls.minimum).  ``access``: rules beside those of the setting access.
     """
 
-    __slots__ = ("address", "cleartext", "kpop", "minimum", "proxy", "stamp", "tls")
+    __slots__ = ("access", "address", "cleartext", "kpop", "minimum", "proxy", "stamp", "tls")
 
     def __init__(
         self,
@@ -33,6 +35,7 @@ class Listener:
         stamp: str = "",
         minimum: str = "",
         kpop: bool = False,
+        access: "tuple[str, ...]" = (),
     ) -> None:
         self.address = address
         self.tls = tls
@@ -41,11 +44,12 @@ class Listener:
         self.stamp = stamp
         self.minimum = minimum
         self.kpop = kpop
+        self.access = access
 
     @property
-    def options(self) -> "dict[str, str | bool]":
+    def options(self) -> "dict[str, object]":
         """What was said beside the address."""
-        return {name: value for name in (*CHOICES, *SWITCHES) if (value := getattr(self, name))}
+        return {name: value for name in OPTIONS if (value := getattr(self, name))}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Listener) and (self.address, self.options) == (other.address, other.options)
@@ -60,7 +64,7 @@ class Listener:
 class Listeners(Setting):
     """Addresses to listen on: texts HOST:PORT[,OPTION=VALUE...], or tables with ``address`` and the options."""
 
-    form = "a list of HOST:PORT, or tables [[listen]] with address, tls, cleartext, stamp, minimum, proxy, kpop"
+    form = "a list of HOST:PORT, or tables [[listen]] with address, tls, cleartext, stamp, minimum, proxy, kpop, access"
 
     def __get__(self, settings: object, owner: type) -> "tuple[Listener, ...]":
         return self.value(settings)  # type: ignore[arg-type, return-value]  # parse() made it a tuple
@@ -105,17 +109,16 @@ def listener(raw: "str | dict[str, object]") -> Listener:
     return Listener(where, **{name: option(where, name, value) for name, value in given.items()})  # type: ignore[arg-type]
 
 
-def option(where: str, name: str, value: object) -> "str | bool":
+def option(where: str, name: str, value: object) -> object:
     """The checked value of one option of the listener at ``where``."""
-    if name in SWITCHES:
+    kind = Switch(name, False, "") if name in SWITCHES else RULES if name == RULES.name else None
+    if kind is not None:
         try:
-            return Switch(name, False, "").parse(value)
+            return kind.parse(value)
         except ValueError as why:
             raise ValueError(f"holds {where!r}, whose {name} = {value!r} {why}") from None
     if name not in CHOICES:
-        raise ValueError(
-            f"holds {where!r} with {name!r}, which a listener has not; there is {', '.join((*CHOICES, *SWITCHES))}"
-        )
+        raise ValueError(f"holds {where!r} with {name!r}, which a listener has not; there is {', '.join(OPTIONS)}")
     if value not in CHOICES[name]:
         raise ValueError(f"holds {where!r}, whose {name} = {value!r} is not one of {', '.join(CHOICES[name])}")
     return str(value)

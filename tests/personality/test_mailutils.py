@@ -270,7 +270,16 @@ def test_an_operand_is_refused() -> None:
         ("server :110 { transcript yes; };", "debug", True),
         ("acl { allow from 10.0.0.0/8; deny any; };", "access", ("allow 10.0.0.0/8", "deny any")),
         ("acl { log 10.0.0.0/255.0.0.0; };", "access", ("log 10.0.0.0/8",)),
-        ("server :110 { acl { deny 192.0.2.1; }; };", "access", ("deny 192.0.2.1/32",)),
+        (
+            "mode daemon; server :110 { acl { deny 192.0.2.1; }; };",
+            "listen",
+            (Listener(":110", access=("deny 192.0.2.1/32",)),),
+        ),
+        (
+            "mode daemon; server :1 { acl { deny any; }; }; acl { log any; }; server :2 { acl { allow ::1; }; };",
+            "listen",
+            (Listener(":1", access=("deny any",)), Listener(":2", access=("allow ::1/128",))),
+        ),
     ],
 )
 def test_a_statement_does_what_the_manual_says(
@@ -318,7 +327,6 @@ def test_a_statement_without_effect_is_told_by_check_config(conf: Callable[..., 
         ('mailbox { mailbox-pattern "/x;type=index;param=2;user=${user}"; };', "hash_spool"),
         ("logging { facility frob; };", "log.facility = 'frob'"),
         ('include "/nonexistent";', "there is no file or folder /nonexistent"),
-        ("server :1 { acl { deny any; }; }; server :2 { };", "is refused in one server of several"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(conf: Callable[..., Invocation], text: str, words: str) -> None:
@@ -403,6 +411,13 @@ def test_pop3d_toml_wins_over_mailutils_conf(conf: Callable[..., Invocation], tm
         f"--config-file={tmp_path}/pop3d.conf",
     ]
     assert commandline.read(line, {}, euid=1000).settings.timeout == 120
+
+
+def test_a_port_on_the_command_line_keeps_the_rules_of_the_one_server(conf: Callable[..., Invocation]) -> None:
+    made = conf("server :995 { acl { deny any; }; };", "-d", "-p", "1110").settings
+    assert made.listen == (Listener(":1110", access=("deny any",)),)
+    with pytest.raises(ConfigurationError, match="in the place of several whose acl differ"):
+        conf("server :1 { acl { deny any; }; }; server :2 { };", "-d", "-p", "1110")
 
 
 def test_config_verbose_tells_what_each_statement_became(conf: Callable[..., Invocation]) -> None:

@@ -90,8 +90,7 @@ def server_tls_files(meaning: "Meaning", one: "Statement") -> None:
 
 
 def acl(meaning: "Meaning", one: "Statement") -> None:
-    for rule in one.block or ():
-        meaning.rules.append(access_rule(rule))
+    meaning.rules += map(access_rule, one.block or ())
 
 
 def access_rule(one: "Statement") -> str:
@@ -119,9 +118,9 @@ def access_rule(one: "Statement") -> str:
 
 
 def server_acl(meaning: "Meaning", one: "Statement") -> None:
-    """One server's rules can be everybody's only if there is no other."""
-    meaning.server_acl = one
-    acl(meaning, one)
+    """Beside the rules of the global acl: who connects there must be allowed by both."""
+    server = meaning.servers[-1]
+    server["access"] = (*server.get("access", ()), *map(access_rule, one.block or ()))  # type: ignore[misc]
 
 
 def wrappers(meaning: "Meaning", one: "Statement") -> None:

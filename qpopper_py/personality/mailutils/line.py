@@ -181,7 +181,10 @@ def listening(servers: "list[dict[str, object]]", port: "str | None") -> "list[L
     if port is not None:
         if not (port.isascii() and port.isdigit()) or int(port) > 65535:
             raise ConfigurationError(f"command line: --port {port!r} is not a number up to 65535")
-        return [("command line, --port", {"listen": [f":{port}"]})]
+        rules = [server.get("access", ()) for server in servers] or [()]
+        if any(one != rules[0] for one in rules):
+            raise ConfigurationError("command line: --port is one server in the place of several whose acl differ")
+        return [("command line, --port", {"listen": [{"address": f":{port}", "access": rules[0]}]})]
     return [("command line, --daemon" if not servers else "server", {"listen": servers or [":110"]})]
 
 

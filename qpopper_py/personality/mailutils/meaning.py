@@ -33,7 +33,6 @@ class Meaning:
         self.spool = "/var/mail"
         self.pattern = ""
         self.kind = ""
-        self.server_acl: Statement | None = None
 
     def note(self, one: "Statement", what: str) -> None:
         self.line.notes.append(f"{one.where}: {one.keyword}: {what}")
@@ -75,8 +74,6 @@ class Meaning:
 
     def finish(self) -> None:
         """All was taken: what several statements say together."""
-        if self.server_acl and len(self.servers) > 1:
-            raise self.server_acl.wrong("is refused in one server of several: write it outside, where it holds for all")
         if self.rules:
             self.layers.append(("acl", {"access": self.rules}))
         if self.modules:
