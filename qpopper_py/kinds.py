@@ -352,25 +352,6 @@ class Networks(Names):
         return words
 
 
-class AccessRules(Names):
-    """A list of rules ``allow NETWORK``, ``deny NETWORK`` or ``log NETWORK``; ``any`` is every address."""
-
-    form = "a list of rules (allow 10.0.0.0/8, log 192.0.2.1, deny any)"
-
-    def parse(self, raw: object) -> "tuple[str, ...]":
-        words = super().parse(raw)
-        for word in words:
-            verb, _, network = word.partition(" ")
-            if verb not in ("allow", "deny", "log") or not network:
-                raise ValueError(f"holds {word!r}, which is none of allow, deny and log with a network behind it")
-            if network != "any":
-                Networks.parse(NETWORKS, [network])
-        return words
-
-
-NETWORKS = Networks("", (), "")
-
-
 def address(text: str) -> tuple[str, int]:
     """HOST:PORT taken apart: ``[::1]:110`` is ("::1", 110); ``*:110`` and ``:110`` are ("", 110), every address.
 

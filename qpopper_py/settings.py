@@ -11,7 +11,6 @@ This module is on the path to the greeting: it imports nothing but errors and th
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.kinds import (
     WEEK,
-    AccessRules,
     Choice,
     Days,
     FileName,
@@ -33,7 +32,7 @@ from qpopper_py.kinds import (
     Whole,
     Word,
 )
-from qpopper_py.listeners import Listener, Listeners, ServerNames
+from qpopper_py.listeners import AccessRules, Listener, Listeners, ServerNames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -187,12 +187,16 @@ class Limits:
         return True
 
     def _admits(self, address: str, rules: "Rules") -> bool:
-        """Whether access and the listener both let the address in; in the log if not, or if a rule says so."""
+        """Whether access and the listener both let the address in; in the log if not, or if a rule says so.
+
+        What is a porter's to find out is let in so far.
+        """
+        doors = [self._door(self._settings.access), self._door(rules)]
 
         def log(what: str) -> None:
             self._emit(Note(None, what))
 
-        if all(self._door(one).admits(address, log) for one in (self._settings.access, rules)):
+        if any(door.asks(address) for door in doors) or all(door.admits(address, log) for door in doors):
             return True
         return self._refuse(f"access {address}", f"refused connect from {address} by access")
 
