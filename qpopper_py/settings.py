@@ -222,11 +222,20 @@ class Settings:
     log_style = Choice(
         "log.style",
         "own",
-        ["own", "popa3d", "cyrus"],
+        ["own", "popa3d", "cyrus", "mailutils", "mailutils0"],
         "the form of records of sessions and logins: ours, with address and session; or an old program's, for watchers",
     )
     log_login = Text(
         "log.login", "", "the record of a login: %0 version, %1 user, %2 client's name, %3 its address; empty: ours"
+    )
+    log_severity = Choice(
+        "log.severity",
+        "debug",
+        ["debug", "info", "notice", "warning", "error", "crit", "alert", "emerg"],
+        "the least severity that is written to the log",
+    )
+    log_prefix = Names(
+        "log.prefix", (), "what each record begins with: the session, then the severity", ["session", "severity"]
     )
     log_timing = Switch("log.timing", False, "one record for each session: how long login, opening and update took")
     log_statistics_client = Switch(

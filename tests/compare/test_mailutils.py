@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from qpopper_py.auth.account import Account, Denied
 from qpopper_py.facts import Facts
 from qpopper_py.listeners import Listener
+from qpopper_py.logs.records import records, style
 from qpopper_py.personality import mailutils
 from qpopper_py.personality.mailutils import blocks, language
 from qpopper_py.serve import access
@@ -345,3 +346,69 @@ def test_a_program_that_fails_lets_nobody_in_here(stage: Stage, script: Callable
     acl = f"ifexec any {script(text)}; allow any;"
     assert let_in_there(stage, acl)
     assert not let_in_here(acl)
+
+
+# The log
+
+
+def logged_there(stage: Stage, script: list[str], pam: str, hang_up: bool) -> list[str]:
+    """What the real program writes of a session, without its own errors."""
+    stage.put(BOX)
+    (stage.folder / "etc/pam.d/denying").write_text("auth required pam_deny.so\naccount required pam_deny.so\n")
+    conf = stage.folder / "log.conf"
+    said = PROPS["pop3d.conf"].replace("service pop3d", f"service {pam}")
+    conf.write_text(said + "logging { syslog no; print-severity yes; };\n")
+    inside = ["nsenter", f"--mount=/proc/{stage.keeper.pid}/ns/mnt", "--wd=/"]
+    line = [*inside, str(stage.programs / "usr/sbin/pop3d"), "-i", "--no-config", f"--config-file={conf}"]
+    ours, theirs = socket.socketpair()
+    ours.settimeout(PATIENCE)
+    with theirs:
+        server = subprocess.Popen(line, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=stage.theirs)
+    with ours, ours.makefile("rb") as file:
+        file.readline()
+        for words in script:
+            ours.sendall(words.encode() + b"\r\n")
+            file.readline()
+        if not hang_up:
+            assert file.read() == b""
+    errors = server.communicate(timeout=PATIENCE)[1].decode()
+    return [text.removeprefix("pop3d: info: ") for text in errors.splitlines() if ": info: " in text]
+
+
+def logged_here(folder: Path, script: list[str], let_in: bool) -> list[str]:
+    (folder / "box").write_bytes(BOX)
+    values = {**mailutils.SETTINGS, "locks.dotlock": "try", "locks.kinds": "fcntl"}
+    store = open_store(str(folder / "box"), "nobody-of-this-name", "", Settings([("test", values)]), print)
+    store.place = f"/var/mail/{USER}"
+    gate = Permissive() if let_in else Denying()
+    lines = "".join(f"{line}\r\n" for line in script).encode()
+    talk = Talk(lines, store=store, gate=gate, settings=mailutils.SETTINGS, dialect=mailutils.DIALECT)
+    forms = style("mailutils")
+    return [text for event in talk.events for level, text in records(event, False, False, forms=forms) if level == 6]
+
+
+class Denying(Permissive):
+    """Nobody's password is right; of names that are no account's it says a tag."""
+
+    def check(self, user: bytes, password: bytes, facts: Facts | None) -> Account | Denied:
+        del password, facts
+        denied = Denied(user.decode(), "wrong password")
+        denied.alias = user.decode() if user == USER.encode() else "(unknown:0)"
+        return denied
+
+
+@pytest.mark.parametrize(
+    ("script", "pam", "hang_up"),
+    [
+        ([*LOGIN, "QUIT"], "pop3d", False),
+        ([*LOGIN, "STAT", "FROB", "QUIT"], "pop3d", False),
+        (["QUIT"], "pop3d", False),
+        ([*LOGIN, "QUIT"], "denying", False),
+        (["USER nobodyhere", "PASS x", "QUIT"], "denying", False),
+        (LOGIN, "pop3d", True),
+        ([], "pop3d", True),
+    ],
+)
+def test_a_session_is_logged_as_there(stage: Stage, folder: Path, script: list[str], pam: str, hang_up: bool) -> None:
+    there = [text.replace("nobodyhere", "(unknown:0)") for text in logged_there(stage, script, pam, hang_up)]
+    assert logged_here(folder, script, pam == "pop3d") == there

@@ -248,6 +248,11 @@ def test_an_operand_is_refused() -> None:
         ("locking { retry-count 4; retry-timeout 3; };", "locks_timeout", 12),
         ("logging { facility local3; };", "log_facility", "local3"),
         ("logging { syslog no; };", "log_to", "stderr"),
+        ("logging { tag foo; };", "log_ident", "foo"),
+        ("logging { severity WARNING; };", "log_severity", "warning"),
+        ("logging { print-severity yes; };", "log_prefix", ("severity",)),
+        ("logging { print-severity yes; session-id yes; };", "log_prefix", ("session", "severity")),
+        ("logging { session-id yes; session-id no; };", "log_prefix", ()),
         ("tcp-wrappers { daemon x; };", "hosts_access_daemon", "x"),
         ("tcp-wrappers { allow-table /a; };", "hosts_access_allow", "/a"),
         ("tcp-wrappers { deny-table /d; };", "hosts_access_deny", "/d"),
@@ -430,6 +435,12 @@ def test_a_port_on_the_command_line_keeps_the_rules_of_the_one_server(conf: Call
     assert made.listen == (Listener(":1110", access=("deny any",)),)
     with pytest.raises(ConfigurationError, match="in the place of several whose acl differ"):
         conf("server :1 { acl { deny any; }; }; server :2 { };", "-d", "-p", "1110")
+
+
+def test_the_log_has_the_words_of_the_version_that_is_replaced() -> None:
+    assert (settings().log_style, settings().log_ident) == ("mailutils", "pop3d")
+    older = settings("-t", "60")
+    assert (older.log_style, older.log_ident) == ("mailutils0", "gnu-pop3d")
 
 
 def test_config_verbose_tells_what_each_statement_became(conf: Callable[..., Invocation]) -> None:

@@ -185,6 +185,15 @@ def placed(meaning: "Meaning", one: "Statement") -> None:
         meaning.set(one, {"maildrop": place})
 
 
+def shown(meaning: "Meaning", one: "Statement", what: str) -> None:
+    """print-severity and session-id: whether records begin with it."""
+    if values.boolean(text_of(one)):
+        meaning.prefix.add(what)
+    else:
+        meaning.prefix.discard(what)
+    meaning.set(one, {"log.prefix": [word for word in ("session", "severity") if word in meaning.prefix]})
+
+
 def lock_type(meaning: "Meaning", one: "Statement") -> None:
     text = text_of(one)
     if text == "external":

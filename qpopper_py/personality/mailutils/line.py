@@ -31,6 +31,8 @@ OLDER = frozenset(
     )
 )
 
+OF_0_6 = {"mbox.separator": "mailutils0", "uidl": "mailutils0", "log.style": "mailutils0", "log.ident": "gnu-pop3d"}
+
 
 def later(_value: "str | None") -> "Mapping[str, object]":
     """``configured`` sees to it."""
@@ -161,7 +163,7 @@ def configured(line: "Line") -> "list[Layer]":
     line.notes += [f"--{name} has no effect: {IDLE[name]}" for name in sorted(names & IDLE.keys())]
     if names & OLDER:
         said = "an option of GNU mailutils 0.6"
-        layers.append((said, {"mbox.separator": "mailutils0", "uidl": "mailutils0"}))
+        layers.append((said, OF_0_6))
     port = line.value("--port")
     conf = files.read(line)
     if conf is not None:

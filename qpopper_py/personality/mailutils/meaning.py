@@ -28,6 +28,7 @@ class Meaning:
         self.servers: list[dict[str, object]] = []
         self.rules: list[str] = []  # of acl blocks
         self.modules: list[str] = []
+        self.prefix: set[str] = set()  # what records begin with
         self.tries = 10
         self.sleep = 1
         self.spool = "/var/mail"
