@@ -539,6 +539,9 @@ class Settings:
         "where no dotlock can be made: refuse, or go on with the other kinds and say so in the log",
     )
     locks_timeout = Seconds("locks.timeout", 10, "how long to try for a lock that somebody holds", 0, 3600)
+    locks_stale = Seconds(
+        "locks.stale", 300, "when a dotlock whose holder cannot be looked for is too old to be held; 0: never"
+    )
 
     user_options = Choice(
         "user_options",

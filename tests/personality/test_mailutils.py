@@ -102,6 +102,13 @@ def test_without_options_it_serves_the_one_connection_as_mailutils_did() -> None
         (["--pam-service=x"], "pam_service", "x"),
         (["--lock-retry-count=5", "--lock-retry-timeout=3"], "locks_timeout", 15),
         (["--lock-retry-count=5"], "locks_timeout", 5),
+        (["--lock-expire-timeout=90"], "locks_stale", 90),
+        ([], "locks_stale", 600),
+        (["--lock-flags=RTP"], "locks_stale", 600),
+        (["--lock-flags=RTP"], "locks_timeout", 10),
+        (["--lock-flags=TP"], "locks_timeout", 0),
+        (["--lock-flags=RP"], "locks_stale", 0),
+        (["--lock-flags=T", "--lock-retry-count=5"], "locks_timeout", 5),
         (["--log-facility=LOCAL3"], "log_facility", "local3"),
         (["-d5"], "limits_sessions", 5),
         (["--daemon=5"], "limits_sessions", 5),
@@ -174,7 +181,7 @@ def test_an_external_locker_is_refused(argv: list[str]) -> None:
 @pytest.mark.parametrize("name", sorted(line.IDLE))
 def test_an_option_without_effect_is_told_by_check_config(name: str) -> None:
     row = next(row for row in mailutils.OPTIONS if row.long == name)
-    value = {"lock-flags": "RTP", "stat-file": "/x"}.get(name, "1") if row.value else ""
+    value = {"stat-file": "/x"}.get(name, "1") if row.value else ""
     asked = read(f"--{name}={value}" if value else f"--{name}", "--config-lint")
     told = [str(one) for one in check.findings(asked, os.geteuid())]
     assert f"hint: --{name} has no effect: {line.IDLE[name]}" in told
@@ -246,6 +253,8 @@ def test_an_operand_is_refused() -> None:
         ("locking { type dotlock; };", "locks_kinds", ("dotlock", "fcntl")),
         ("locking { retry-count 4; retry-sleep 2; };", "locks_timeout", 8),
         ("locking { retry-count 4; retry-timeout 3; };", "locks_timeout", 12),
+        ("locking { expire-timeout 90; };", "locks_stale", 90),
+        ("locking { expire-timeout 5 minutes; };", "locks_stale", 300),
         ("logging { facility local3; };", "log_facility", "local3"),
         ("logging { syslog no; };", "log_to", "stderr"),
         ("logging { tag foo; };", "log_ident", "foo"),

@@ -22,4 +22,5 @@ SETTINGS: "dict[str, object]" = {
     "status_headers": "write",
     "deletion_marks": "deleted",
     "log.style": "mailutils",
+    "locks.stale": 600,
 }

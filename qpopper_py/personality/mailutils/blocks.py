@@ -197,7 +197,7 @@ def shown(meaning: "Meaning", one: "Statement", what: str) -> None:
 def lock_type(meaning: "Meaning", one: "Statement") -> None:
     text = text_of(one)
     if text == "external":
-        raise ValueError("is refused: locks are made by the server itself, by locks.kinds")
+        raise ValueError(f"is refused: {values.NO_LOCKER}")
     if text == "null":
         raise ValueError("is refused: without a lock a delivery could damage the mailbox")
     if text not in ("default", "dotlock", "kernel"):

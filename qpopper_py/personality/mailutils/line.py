@@ -17,8 +17,6 @@ IDLE = {
     "debug-level": "it traced mailutils' own library; -x logs the dialogue",
     "debug-line-info": "it belongs to --debug-level",
     "no-debug-line-info": "it belongs to --debug-level",
-    "lock-flags": "locks are always tried again, looked at for their owner, and taken over when stale",
-    "lock-expire-timeout": "a stale lock is known by its owner, or by its age, which is fixed",
     "no-user-config": "no user's own file is ever read",
     "stat-file": "our own records are in state_dir; qpopper-py login-delays --import takes the old ones over",
 }
@@ -49,12 +47,14 @@ def background(on: bool) -> "Callable[[str | None], Mapping[str, object]]":
 
 
 def lock_flags(value: "str | None") -> "Mapping[str, object]":
-    for letter in value or "":
+    """R: try again; T: take away what is too old.  P, the look at the owner, is always on."""
+    letters = value or ""
+    for letter in letters:
         if letter == "E":
-            raise ValueError("names E, the external locker, which is refused: locks are made by the server itself")
+            raise ValueError(f"names E, the external locker, which is refused: {values.NO_LOCKER}")
         if letter not in "RTP":
             raise ValueError(f"holds {letter!r}; the letters are E, R, T and P")
-    return {}
+    return ({} if "R" in letters else {"locks.timeout": 0}) | ({} if "T" in letters else {"locks.stale": 0})
 
 
 def listed(value: "str | None") -> "Mapping[str, object]":
@@ -94,15 +94,15 @@ OPTIONS: "tuple[Option, ...]" = (
         Option(f"sql-{name}", "VALUE", "refused: no SQL database is asked", sets=NO_SQL)
         for name in ["interface", "getpwnam", "getpwuid", "getpass", "host", "user", "passwd", "db", "port"]
     ),
-    Option("lock-flags", "LETTERS", "R, T and P hold always; E is refused", sets=lock_flags),
+    Option("lock-flags", "LETTERS", "R: try again, T: take away what is too old; P is always on", sets=lock_flags),
     Option("lock-retry-count", "N", "how often a lock is tried", sets=later),
     Option("lock-retry-timeout", "SECONDS", "and how long after each try", sets=later),
-    Option("lock-expire-timeout", "SECONDS", "no effect", sets=later),
+    Option("lock-expire-timeout", "SECONDS", "when a lock is too old", setting="locks.stale", read=values.whole),
     Option(
         "external-locker",
         "PROGRAM",
         "refused: locks are the server's own",
-        sets=values.refused("locks are made by the server itself, by locks.kinds"),
+        sets=values.refused(values.NO_LOCKER),
     ),
     Option("log-facility", "NAME", "the syslog facility", setting="log.facility", read=values.facility),
     Option("debug-level", "LEVEL", "no effect", sets=later),

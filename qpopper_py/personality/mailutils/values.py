@@ -21,6 +21,10 @@ NEVER = {
     "ldap": "there is no source that asks an LDAP server; use pam or saslauthd, which do",
     "radius": "there is no source that asks a RADIUS server; use pam with pam_radius_auth",
 }
+NO_LOCKER = (
+    "what such a program is for, a lock file where users may not write the spool, the server makes itself"
+    " (locks.kinds, locks.dotlock); leave it out"
+)
 TLS = {
     "no": ("no", ""),
     "ondemand": ("starttls", ""),
