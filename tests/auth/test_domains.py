@@ -80,3 +80,25 @@ def test_a_file_that_others_may_write_refuses_for_now(login: Callable[..., Accou
     denied = login(b"alice@example.org", b"of example.org")
     assert isinstance(denied, Denied)
     assert denied.temporary
+
+
+@pytest.mark.parametrize("user", ["alice@example.org", "alice!example.org", "alice:example.org"])
+def test_the_domain_stands_behind_any_of_three_marks(login: Callable[..., Account | Denied], user: str) -> None:
+    """getpwnam_virtual() in libauth/virtual.c of GNU mailutils."""
+    account = login(user.encode(), b"of example.org")
+    assert isinstance(account, Account)
+    assert account.user == "alice@example.org"
+
+
+@pytest.mark.parametrize("user", ["!example.org", "alice!x@example.org", "alice!../domains/example.org", "alice!"])
+def test_a_mark_makes_no_other_name_good(login: Callable[..., Account | Denied], user: str) -> None:
+    assert isinstance(login(user.encode(), b"of example.org"), Denied)
+
+
+def test_without_domains_a_mark_is_a_letter(login: Callable[..., Account | Denied], tmp_path: Path) -> None:
+    accounts = tmp_path / "accounts"
+    accounts.write_text("a!b:{PLAIN}of the file:61002:61002::/home/bob::\n")
+    accounts.chmod(0o600)
+    account = login(b"a!b", b"of the file", accounts_file=str(accounts), accounts_domains="")
+    assert isinstance(account, Account)
+    assert account.user == "a!b"

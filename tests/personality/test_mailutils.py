@@ -461,8 +461,8 @@ def test_config_verbose_tells_what_each_statement_became(conf: Callable[..., Inv
 
 def test_options_may_stand_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "mailutils.rc").write_text(
-        "# all of them\nmailutils --mail-spool=/x --folder=/y\n:mailbox --mail-spool /var/spool/mail\n"
-        "imap4d --frob\npop3d --daemon=5 \\\n  --timeout=60 -p 1110 # ours\n"
+        "# pop3d --frob\n:mailbox --mail-spool=/x --folder=/y\n:mailbox --mail-spool /var/spool/mail\n"
+        "imap4d --frob\n  pop3d --daemon=5 \\\n  --timeo\\\n# between\n\n  ut=60 -p 1110\n"
     )
     made = read()
     assert (made.settings.spool, made.settings.timeout, made.settings.limits_sessions) == ("/var/spool/mail", 60, 5)
@@ -474,7 +474,52 @@ def test_options_may_stand_in_a_file(tmp_path: Path) -> None:
     assert settings("--no-config").timeout == 600
 
 
-@pytest.mark.parametrize("text", ["pop3d --frob", "pop3d --sql-host=x", "pop3d word", 'pop3d "'])
+@pytest.mark.parametrize(
+    ("key", "counts"),
+    [
+        *(("pop3d", True), ("pop3", True), ("pop3d-x", False), ("mailutils", False), ("imap4d", False)),
+        *(
+            (":mailbox", True),
+            (":daemon", True),
+            (":logging", True),
+            (":da", True),
+            (":mailer", False),
+            (":sieve", False),
+        ),
+    ],
+)
+def test_a_line_is_for_programs_of_that_name_or_group(tmp_path: Path, key: str, counts: bool) -> None:
+    """read_rc() of mu_argp.c: the key is the beginning of the program's name, or of that of a group that it has."""
+    (tmp_path / "mailutils.rc").write_text(f"{key} --timeout=60\n")
+    assert settings().timeout == (60 if counts else 600)
+
+
+def test_a_hash_within_a_line_is_no_comment(tmp_path: Path) -> None:
+    (tmp_path / "mailutils.rc").write_text("pop3d --mail-spool=/var/mail#1 -x\n")
+    assert settings().spool == "/var/mail#1"
+    assert settings().debug is True
+
+
+@pytest.mark.parametrize("text", ["timeout 60;", "# ours\n\nprogram pop3d {\n  timeout 60;\n};\n"])
+def test_a_file_of_that_name_may_be_in_the_language_of_later_versions(tmp_path: Path, text: str) -> None:
+    """Manual of 3.15, "Mailutils Configuration File": without mailutils.conf mailutils.rc is used in its place."""
+    (tmp_path / "mailutils.rc").write_text(text)
+    made = settings()
+    assert (made.timeout, made.uidl) == (60, "mailutils3")
+    assert settings("--no-config").timeout == 600
+
+
+@pytest.mark.parametrize("text", ["timeout 60;", "pop3d -t 60"])
+def test_beside_mailutils_conf_it_is_ignored(no_site_file: Path, tmp_path: Path, text: str) -> None:
+    """The same: "legacy configuration file ... ignored"."""
+    (tmp_path / "mailutils.rc").write_text(text)
+    no_site_file.write_text("undelete yes;")
+    made = read()
+    assert made.settings.timeout == 600
+    assert any("mailutils.rc has no effect" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("text", ["pop3d --frob", "pop3d --sql-host=x", "pop3d -x word", 'pop3d -x "'])
 def test_what_is_wrong_in_that_file_is_told_with_its_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "mailutils.rc").write_text(f"\n{text}\n")
     assert refusal().startswith(f"{tmp_path}/mailutils.rc line 2: ")

@@ -17,11 +17,9 @@ DEEPEST = 10  # files that include each other
 
 def read(line: "Line") -> "Meaning | None":
     """What the files and --set say; None if there is nothing to read.  Raises ConfigurationError."""
-    from qpopper_py.personality.commandline import absent
-
     asked = line.value("--config-file")
     skip = any(one.option.long in ("no-config", "no-site-config") for one in line.given)
-    path, site = (asked, False) if asked is not None else ("" if skip or absent(SITE) else SITE, True)
+    path, site = (asked, False) if asked is not None else ("" if skip else site_wide(line.euid), True)
     sets = [one.value or "" for one in line.given if one.option.spelt == "--set"]
     if not path and not sets:
         return None
@@ -36,6 +34,17 @@ def read(line: "Line") -> "Meaning | None":
         meaning.take([assignment(text)])
     meaning.finish()
     return meaning
+
+
+def site_wide(euid: int) -> str:
+    """The site-wide file, or that which versions up to 3 called otherwise (manual of 3.15, "Mailutils Configuration
+    File"); empty if there is none."""
+    from qpopper_py.personality.commandline import absent
+    from qpopper_py.personality.mailutils import rc
+
+    if not absent(SITE):
+        return SITE
+    return "" if absent(rc.RC) or rc.holds_options(euid) else rc.RC
 
 
 class Reader:

@@ -158,8 +158,11 @@ def configured(line: "Line") -> "list[Layer]":
     layers: list[Layer] = []
     names = {one.option.long for one in line.given}
     if not names & {"no-config", "no-site-config", "config-file"} and not absent(rc.RC):
-        layers += rc.layers(line)
-        names = {one.option.long for one in line.given}
+        if not absent(files.SITE):
+            line.notes.append(f"{rc.RC} has no effect: there is {files.SITE}, and then 3.x ignores it")
+        elif rc.holds_options(line.euid):
+            layers += rc.layers(line)
+            names = {one.option.long for one in line.given}
     line.notes += [f"--{name} has no effect: {IDLE[name]}" for name in sorted(names & IDLE.keys())]
     if names & OLDER:
         said = "an option of GNU mailutils 0.6"

@@ -127,7 +127,10 @@ def pattern(text: str) -> "Layer":
 
 
 def virtual(folder: str) -> "Layer":
-    """virtdomain: a folder of passwd files, one a domain, named after it; the mail is in HOME/INBOX, as there."""
+    """virtdomain: a folder of passwd files, one a domain, named after it; the mail is in HOME/INBOX.
+
+    Source: libauth/virtual.c, and the manual of 3.15, "The virtdomain Statement", whose example is at odds with it.
+    """
     return {"accounts.domains": path(folder).rstrip("/") or "/", "accounts.maildrop": "mbox:%h/INBOX"}
 
 
