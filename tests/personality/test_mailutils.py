@@ -165,7 +165,9 @@ def test_an_option_that_prints_is_an_action(argv: list[str], action: str, capsys
     "name", ["interface", "getpwnam", "getpwuid", "getpass", "host", "user", "passwd", "db", "port"]
 )
 def test_sql_is_refused_and_why_is_said(name: str) -> None:
-    assert "is refused: there is no source that asks an SQL database" in refusal(f"--sql-{name}=x")
+    told = refusal(f"--sql-{name}=x")
+    assert "is refused: no SQL database is asked here; write a query's rows into accounts.file" in told
+    assert "pam_mysql.so in /etc/pam.d/gnu-pop3d" in told
 
 
 @pytest.mark.parametrize("module", ["sql", "ldap", "radius"])
@@ -348,7 +350,10 @@ def test_a_statement_without_effect_is_told_by_check_config(conf: Callable[..., 
         (r'acl { exec any "/bin/x \\n"; };', "holds an escape of C"),
         ("acl { allow any 10.0.0.1; };", "nothing follows the network of allow"),
         ("acl { deny unix; };", "'unix' is neither an address nor a network"),
-        ("auth { authentication ldap; };", "names ldap, which is refused"),
+        ("auth { authentication ldap; };", "names ldap, which is refused: no LDAP server is asked here; name pam"),
+        ("auth { authentication ldap; };", "pam_ldap.so in /etc/pam.d/gnu-pop3d (pam.service) and ldap in nsswitch"),
+        ("auth { authentication sql:pam; };", "pam_mysql.so in /etc/pam.d/gnu-pop3d (pam.service)"),
+        ("auth { authorization radius; };", "pam_radius_auth.so in /etc/pam.d/gnu-pop3d (pam.service)"),
         ("mailbox { mailbox-type mh; };", "'mh' is a kind of mailbox that is not read here"),
         ('mailbox { mailbox-pattern "/x;type=index;param=2;user=${user}"; };', "hash_spool"),
         ("logging { facility frob; };", "log.facility = 'frob'"),
