@@ -505,13 +505,20 @@ def test_a_hash_within_a_line_is_no_comment(tmp_path: Path) -> None:
     assert settings().debug is True
 
 
-@pytest.mark.parametrize("text", ["timeout 60;", "# ours\n\nprogram pop3d {\n  timeout 60;\n};\n"])
+@pytest.mark.parametrize("text", ["timeout 60;", "# ours\n\nprogram pop3d {\n  timeout 60;\n};\n", "timeout\n60\n;"])
 def test_a_file_of_that_name_may_be_in_the_language_of_later_versions(tmp_path: Path, text: str) -> None:
     """Manual of 3.15, "Mailutils Configuration File": without mailutils.conf mailutils.rc is used in its place."""
     (tmp_path / "mailutils.rc").write_text(text)
     made = settings()
     assert (made.timeout, made.uidl) == (60, "mailutils3")
     assert settings("--no-config").timeout == 600
+
+
+def test_a_file_that_the_command_line_names_may_be_of_0_6(tmp_path: Path) -> None:
+    (tmp_path / "old.rc").write_text("# ours\npop3d --timeout=60\n")
+    made = settings(f"--config-file={tmp_path}/old.rc", "--set", ".undelete=yes")
+    assert (made.timeout, made.uidl, made.deletion_marks) == (60, "mailutils0", "ignored")
+    assert "there is no such file" in refusal("--config-file=nowhere")
 
 
 @pytest.mark.parametrize("text", ["timeout 60;", "pop3d -t 60"])

@@ -150,25 +150,23 @@ PRINTS = {"config-help": config_help, "show-config-options": built, "license": l
 
 def configured(line: "Line") -> "list[Layer]":
     """The configuration files, -d and -p, and what several options say together."""
-    from qpopper_py.personality.commandline import absent
-    from qpopper_py.personality.mailutils import files, rc
+    from qpopper_py.personality.mailutils import files
 
     if line.operands:
         raise ConfigurationError(f"{line.operands[0]!r} is no option, and GNU mailutils' pop3d takes nothing else")
     layers: list[Layer] = []
+    older = files.of_0_6(line)
+    if older:
+        from qpopper_py.personality.mailutils import rc
+
+        layers += rc.layers(line, older)
     names = {one.option.long for one in line.given}
-    if not names & {"no-config", "no-site-config", "config-file"} and not absent(rc.RC):
-        if not absent(files.SITE):
-            line.notes.append(f"{rc.RC} has no effect: there is {files.SITE}, and then 3.x ignores it")
-        elif rc.holds_options(line.euid):
-            layers += rc.layers(line)
-            names = {one.option.long for one in line.given}
     line.notes += [f"--{name} has no effect: {IDLE[name]}" for name in sorted(names & IDLE.keys())]
     if names & OLDER:
         said = "an option of GNU mailutils 0.6"
         layers.append((said, OF_0_6))
     port = line.value("--port")
-    conf = files.read(line)
+    conf = files.read(line, older)
     if conf is not None:
         layers += conf.layers
     if ("daemon" in names or (conf is not None and conf.daemon)) and not line.inetd:

@@ -27,14 +27,14 @@ class Foreign(Exception):
     """An option of another program of mailutils."""
 
 
-def layers(line: "Line") -> "list[Layer]":
+def layers(line: "Line", path: str) -> "list[Layer]":
     """What the file says; its options stand before those of ``line``.  Raises ConfigurationError."""
     from qpopper_py.personality import mailutils, options
 
     found: list[Layer] = []
     given = []
-    for number, key, words in entries(RC, line.euid):
-        where = f"{RC} line {number}"
+    for number, key, words in entries(path, line.euid):
+        where = f"{path} line {number}"
         own = PROGRAM.startswith(key)
         if not own and not (key[0] == ":" and any(group.startswith(key[1:]) for group in GROUPS)):
             continue
@@ -63,12 +63,14 @@ def layers(line: "Line") -> "list[Layer]":
     return found
 
 
-def holds_options(euid: int) -> bool:
+def holds_options(path: str, euid: int) -> bool:
     """Whether the file is one of 0.6, by the first line that tells: there options follow the first word."""
-    for _, row in rows(RC, euid):
+    for _, row in rows(path, euid):
         words = row.split(None, 2)
         if len(words) > 1:
             return words[1].startswith("-")
+        if words[0][-1] in ";{}":
+            return False
     return True
 
 
