@@ -37,7 +37,9 @@ def limits(settings: "Settings", _euid: int) -> "Iterator[Finding]":
 
 
 def gates(settings: "Settings", _euid: int) -> "Iterator[Finding]":
-    """The programs of access are run."""
+    """The rules of access are asked, and its programs run."""
+    if settings.access and not settings.listen:
+        yield hint("access: it holds only where listen is set, or sockets are passed on; by inetd, hosts_access does")
     for rule in (*settings.access, *(rule for one in settings.listen for rule in one.access)):
         verb, _, words = access_words(rule)
         if verb in ACCESS_PROGRAMS and (why := objection(shlex.split(words)[0])):
