@@ -102,3 +102,22 @@ def test_without_domains_a_mark_is_a_letter(login: Callable[..., Account | Denie
     account = login(b"a!b", b"of the file", accounts_file=str(accounts), accounts_domains="")
     assert isinstance(account, Account)
     assert account.user == "a!b"
+
+
+def test_a_user_without_a_domain_may_be_the_called_addresss(
+    login: Callable[..., Account | Denied], tmp_path: Path, facts: Facts
+) -> None:
+    """getpwnam_ip_virtual() there.  The name is told from that of a system user, whose records would be the same."""
+    facts.local = "192.0.2.9"
+    path = tmp_path / "domains/192.0.2.9"
+    path.write_text(LINE % ("of the address", "/home/address/alice"))
+    path.chmod(0o600)
+    account = login(b"alice", b"of the address")
+    assert isinstance(account, Account)
+    assert (account.user, account.maildrop) == ("alice@192.0.2.9", "mbox:/home/address/alice/INBOX")
+    assert isinstance(login(b"alice@192.0.2.9", b"of the address"), Account)
+    assert isinstance(login(b"alice@example.org", b"of example.org"), Account)
+    assert isinstance(login(b"alice@example.com", b"of the address"), Denied)
+    assert isinstance(login(b"bob", b"of the address"), Denied)
+    facts.local = "192.0.2.10"
+    assert isinstance(login(b"alice", b"of the address"), Denied)
