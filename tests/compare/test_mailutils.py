@@ -6,7 +6,9 @@ Where we answer otherwise is in DIFFERENCES, each with its reason.  QPOPPER_COMP
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -276,13 +278,15 @@ def let_in_there(stage: Stage, acl: str, server: str = "") -> bool:
     conf.write_text(PROPS["pop3d.conf"] + more + f"server 127.0.0.1:{port} {{ acl {{ {server} }}; }};\n")
     inside = ["nsenter", f"--mount=/proc/{stage.keeper.pid}/ns/mnt", "--wd=/"]
     line = [*inside, str(stage.programs / "usr/sbin/pop3d"), "--no-config", f"--config-file={conf}"]
-    daemon = subprocess.Popen(line, stderr=subprocess.DEVNULL, env=stage.theirs)
+    daemon = subprocess.Popen(line, stderr=subprocess.DEVNULL, env=stage.theirs, start_new_session=True)
     try:
         wait_until(lambda: listens(port) or daemon.poll() is not None, "the real daemon's port")
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
             return connection.recv(100).startswith(b"+OK")
     finally:
         stop(daemon)
+        with contextlib.suppress(ProcessLookupError):  # its child now and then waits for a lock of its own for ever
+            os.killpg(daemon.pid, signal.SIGKILL)
 
 
 def listens(port: int) -> bool:
