@@ -67,10 +67,24 @@ def closed(paths: "tuple[str, ...]") -> "str | None":
     return None
 
 
-def unknown(settings: "Settings", facts: Facts) -> bool:
-    """Whether there is more to learn before the greeting, which may take its time (:mod:`~qpopper_py.serve.porter`)."""
-    proxies = settings.proxy_networks or facts.listener.proxy
-    return bool(settings.log_reverse_lookup or proxies or settings.hosts_access == "on")
+def unknown(settings: "Settings", facts: Facts, listening: bool) -> bool:
+    """Whether there is more to learn before the greeting, which may take its time (:mod:`~qpopper_py.serve.porter`).
+
+    ``listening``: the connection is a service's, whose clients access is about.
+    """
+    if settings.log_reverse_lookup or settings.proxy_networks or facts.listener.proxy or settings.hosts_access == "on":
+        return True
+    return listening and programs_decide(settings, facts)
+
+
+def programs_decide(settings: "Settings", facts: Facts) -> bool:
+    """Whether access may have a program run for the client of a service."""
+    rules = settings.access + facts.listener.access
+    if not rules:
+        return False
+    from qpopper_py.listeners import access_waits
+
+    return access_waits(rules)
 
 
 _last = [0]

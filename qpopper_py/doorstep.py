@@ -169,10 +169,10 @@ class Doorstep:
             listener = self.settings.listener(by)
             stamp = wanted(self.settings, self.emit, listener.stamp)
             facts = learn(stream, self.settings, listener, stamp, self.emit, bool(teller and teller.quiet))
-            if unknown(self.settings, facts):
+            if unknown(self.settings, facts, teller is not None):
                 from qpopper_py.serve.porter import admitted
 
-                if not admitted(stream, facts, self.settings, self.emit, teller):
+                if not admitted(stream, facts, self.settings, self.emit, teller, teller is not None):
                     return  # without a word, as tcpd does
             if self.settings.shutdown_files and self.shut(stream, listener):
                 return

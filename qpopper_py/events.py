@@ -56,15 +56,18 @@ class Audited(Event):
 
 
 class LoggedIn(Event):
-    """A login was granted and the maildrop is open."""
+    """A login was granted and the maildrop is open; ``mailbox`` is its path."""
 
-    __slots__ = ("mechanism", "messages", "octets", "source", "user")
+    __slots__ = ("mailbox", "mechanism", "messages", "octets", "source", "user")
 
-    def __init__(self, facts: "Facts", user: str, mechanism: str, source: str, messages: int, octets: int) -> None:
+    def __init__(
+        self, facts: "Facts", user: str, mechanism: str, source: str, messages: int, octets: int, mailbox: str = ""
+    ) -> None:
         super().__init__(facts)
         self.user = user
         self.mechanism = mechanism
         self.source = source
+        self.mailbox = mailbox
         self.messages = messages
         self.octets = octets
 

@@ -1,7 +1,7 @@
 """What is known of a connection: who, where, which session."""
 
 # What a listener may say of its own, beside its address.
-OPTIONS = ("tls", "cleartext", "stamp", "minimum", "proxy", "kpop")
+OPTIONS = ("tls", "cleartext", "stamp", "minimum", "proxy", "kpop", "access")
 
 
 class Listener:
@@ -9,10 +9,10 @@ class Listener:
 
     ``address`` is HOST:PORT, empty for a connection that somebody else accepted (inetd).  Of ``tls``, ``cleartext``,
     ``stamp`` and ``minimum``, empty stands for the setting that holds for all (tls.mode, auth.cleartext, apop.stamp,
-    tls.minimum).
+    tls.minimum).  ``access``: rules beside those of the setting access.
     """
 
-    __slots__ = ("address", "cleartext", "kpop", "minimum", "proxy", "stamp", "tls")
+    __slots__ = ("access", "address", "cleartext", "kpop", "minimum", "proxy", "stamp", "tls")
 
     def __init__(
         self,
@@ -23,6 +23,7 @@ class Listener:
         stamp: str = "",
         minimum: str = "",
         kpop: bool = False,
+        access: "tuple[str, ...]" = (),
     ) -> None:
         self.address = address
         self.tls = tls
@@ -31,9 +32,10 @@ class Listener:
         self.stamp = stamp
         self.minimum = minimum
         self.kpop = kpop
+        self.access = access
 
     @property
-    def options(self) -> "dict[str, str | bool]":
+    def options(self) -> "dict[str, object]":
         """What was said beside the address."""
         return {name: value for name in OPTIONS if (value := getattr(self, name))}
 

@@ -1,7 +1,69 @@
-"""Where to listen, and the certificates of names: settings whose values are tables."""
+"""Where to listen, who may connect there, and the certificates of names: settings whose values are tables."""
 
 from qpopper_py.facts import OPTIONS, Listener
-from qpopper_py.kinds import Setting, Switch
+from qpopper_py.kinds import Names, Networks, Setting, Switch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NETWORKS = Networks("", (), "")
+ACCESS_PROGRAMS = ("exec", "ifexec")
+ACCESS_VERBS = ("allow", "deny", "log", *ACCESS_PROGRAMS)
+ACCESS_VARIABLES = ("aclno", "address", "family", "port")
+
+
+class AccessRules(Names):
+    """A list of rules as :func:`access_words` takes apart; ``any`` is every address."""
+
+    form = "a list of rules (allow 10.0.0.0/8, log 192.0.2.1, ifexec ::/0 /PROGRAM ${address}, deny any)"
+
+    def parse(self, raw: object) -> "tuple[str, ...]":
+        words = super().parse(raw)
+        for word in words:
+            verb, network, rest = access_words(word)
+            if verb not in ACCESS_VERBS or not network:
+                raise ValueError(f"holds {word!r}, which is none of {', '.join(ACCESS_VERBS)} with a network behind it")
+            if network != "any":
+                Networks.parse(NETWORKS, [network])
+            try:
+                check_access_text(verb, rest)
+            except ValueError as why:
+                raise ValueError(f"holds {word!r}: {why}") from None
+        return words
+
+
+def access_words(rule: str) -> "tuple[str, str, str]":
+    """``VERB NETWORK [TEXT]``: log has a text for the log, exec and ifexec a program with its arguments."""
+    verb, _, rest = rule.partition(" ")
+    network, _, rest = rest.strip().partition(" ")
+    return verb, network, rest.strip()
+
+
+def check_access_text(verb: str, text: str) -> None:
+    """Raises ValueError, whose words tell what is wrong with what follows the network."""
+    if text and verb in ("allow", "deny"):
+        raise ValueError(f"nothing follows the network of {verb}")
+    if not text.isprintable():
+        raise ValueError("it has characters that cannot be printed")
+    if "$" in text:
+        import re
+
+        for name in re.findall(r"\$(\{\w*\}|\w*)", text):
+            if name.strip("{}") not in ACCESS_VARIABLES:
+                raise ValueError(f"there is no variable ${name}, only {', '.join(ACCESS_VARIABLES)}")
+    if verb in ACCESS_PROGRAMS:
+        import shlex
+
+        if not text.startswith("/"):
+            raise ValueError("a program is named by its absolute path")
+        shlex.split(text)
+
+
+def access_waits(rules: "Sequence[str]") -> bool:
+    """Whether there may be a rule among them that only a porter carries out; cheap, asked for each connection."""
+    return any(rule.startswith(ACCESS_PROGRAMS) or "port" in rule for rule in rules)
+
 
 CHOICES = {
     "tls": ("no", "starttls", "implicit"),
@@ -10,12 +72,13 @@ CHOICES = {
     "minimum": ("1.0", "1.1", "1.2", "1.3"),
 }
 SWITCHES = ("proxy", "kpop")
+RULES = AccessRules("access", (), "")
 
 
 class Listeners(Setting):
     """Addresses to listen on: texts HOST:PORT[,OPTION=VALUE...], or tables with ``address`` and the options."""
 
-    form = "a list of HOST:PORT, or tables [[listen]] with address, tls, cleartext, stamp, minimum, proxy, kpop"
+    form = "a list of HOST:PORT, or tables [[listen]] with address, tls, cleartext, stamp, minimum, proxy, kpop, access"
 
     def __get__(self, settings: object, owner: type) -> "tuple[Listener, ...]":
         return self.value(settings)  # type: ignore[arg-type, return-value]  # parse() made it a tuple
@@ -60,11 +123,12 @@ def listener(raw: "str | dict[str, object]") -> Listener:
     return Listener(where, **{name: option(where, name, value) for name, value in given.items()})  # type: ignore[arg-type]
 
 
-def option(where: str, name: str, value: object) -> "str | bool":
+def option(where: str, name: str, value: object) -> object:
     """The checked value of one option of the listener at ``where``."""
-    if name in SWITCHES:
+    kind = Switch(name, False, "") if name in SWITCHES else RULES if name == RULES.name else None
+    if kind is not None:
         try:
-            return Switch(name, False, "").parse(value)
+            return kind.parse(value)
         except ValueError as why:
             raise ValueError(f"holds {where!r}, whose {name} = {value!r} {why}") from None
     if name not in CHOICES:

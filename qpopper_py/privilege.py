@@ -11,9 +11,10 @@ The *keeper* (serve/keeper.py, or under inetd the process that inetd started):
 The *locker* (serve/locker.py; under inetd the keeper itself): making and removing exactly ``<spool>/<that user>.lock``
 while the mail process asks for it, by single octets, where nobody but root can replace a folder on the way.
 
-The *porter* (serve/porter.py; a child for a connection, under inetd the keeper itself), only with hosts_access: the
-tables of TCP wrappers: libwrap, and the commands that they say (spawn, twist).  It also reads the PROXY header of a
-listed address and looks up the client's name; without hosts_access it is the fronts' user for that.
+The *porter* (serve/porter.py; a child for a connection, under inetd the keeper itself), only with hosts_access or a
+program in access: the tables of TCP wrappers: libwrap, and the commands that they say (spawn, twist); programs that
+nobody but root can change (programs.py), with numbers and addresses for arguments.  It also reads the PROXY header of
+a listed address and looks up the client's name; without either it is the fronts' user for that.
 
 The *checker* (serve/checker.py): the gate with its databases, keys and the modules of PAM, and the records of failures
 (guess.delay, auth.c2) and of how long refusals take, on messages from fronts; where a source may wait, a child of its

@@ -220,6 +220,7 @@ class Settings(Tunables):
             given.stamp or self.apop_stamp,
             given.minimum or self.tls_minimum,
             given.kpop or self.kpop,
+            given.access,
         )
 
     def _at_odds(self, name: str, what: str) -> None:

@@ -1,6 +1,6 @@
 """Kinds of values that few settings take; those of :mod:`~qpopper_py.kinds` and this page are one family."""
 
-from qpopper_py.kinds import Names, Networks, Path, Setting, Text, Whole
+from qpopper_py.kinds import Names, Path, Setting, Text, Whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,25 +158,6 @@ class LoginTimes(Names):
         for word in words:
             login_times(word)
         return words
-
-
-class AccessRules(Names):
-    """A list of rules ``allow NETWORK``, ``deny NETWORK`` or ``log NETWORK``; ``any`` is every address."""
-
-    form = "a list of rules (allow 10.0.0.0/8, log 192.0.2.1, deny any)"
-
-    def parse(self, raw: object) -> "tuple[str, ...]":
-        words = super().parse(raw)
-        for word in words:
-            verb, _, network = word.partition(" ")
-            if verb not in ("allow", "deny", "log") or not network:
-                raise ValueError(f"holds {word!r}, which is none of allow, deny and log with a network behind it")
-            if network != "any":
-                Networks.parse(NETWORKS, [network])
-        return words
-
-
-NETWORKS = Networks("", (), "")
 
 
 DAYS = {"Mo": 1, "Tu": 2, "We": 4, "Th": 8, "Fr": 16, "Sa": 32, "Su": 64, "Wk": 31, "Wd": 96, "Al": 127}

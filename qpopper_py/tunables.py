@@ -4,9 +4,8 @@ They are read when one of them is first asked for or set, which is most often wh
 """
 
 from qpopper_py.kinds import WEEK, Choice, Host, Names, Networks, Path, Seconds, Switch, Text, Whole
-from qpopper_py.listeners import Listeners, ServerNames
+from qpopper_py.listeners import AccessRules, Listeners, ServerNames
 from qpopper_py.special_kinds import (
-    AccessRules,
     Days,
     FileName,
     LoginTimes,
@@ -153,11 +152,20 @@ class Tunables:
     log_style = Choice(
         "log.style",
         "own",
-        ["own", "popa3d", "cyrus"],
+        ["own", "popa3d", "cyrus", "mailutils", "mailutils0"],
         "the form of records of sessions and logins: ours, with address and session; or an old program's, for watchers",
     )
     log_login = Text(
         "log.login", "", "the record of a login: %0 version, %1 user, %2 client's name, %3 its address; empty: ours"
+    )
+    log_severity = Choice(
+        "log.severity",
+        "debug",
+        ["debug", "info", "notice", "warning", "error", "crit", "alert", "emerg"],
+        "the least severity that is written to the log",
+    )
+    log_prefix = Names(
+        "log.prefix", (), "what each record begins with: the session, then the severity", ["session", "severity"]
     )
     log_timing = Switch("log.timing", False, "one record for each session: how long login, opening and update took")
     log_statistics_client = Switch(
@@ -409,6 +417,9 @@ class Tunables:
         "where no dotlock can be made: refuse, or go on with the other kinds and say so in the log",
     )
     locks_timeout = Seconds("locks.timeout", 10, "how long to try for a lock that somebody holds", 0, 3600)
+    locks_stale = Seconds(
+        "locks.stale", 300, "when a dotlock whose holder cannot be looked for is too old to be held; 0: never"
+    )
     user_options = Choice(
         "user_options",
         "off",

@@ -34,6 +34,7 @@ FLOORS = {
     "events": 3,
     "legacy_dbm": 3,
     "privilege": 3,
+    "programs": 3,
     "protocol": 3,
     "arrival": 4,
     "stamp": 4,

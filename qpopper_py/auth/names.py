@@ -12,11 +12,15 @@ MOST = 254  # octets with a domain: RFC 5321 section 4.5.3.1.3 without the angle
 def canonical(given: str, settings: "Settings") -> str:
     """The name by which ``given`` is looked up, after :func:`check`.
 
-    auth.strip_domain, auth.default_domain and auth.lowercase_user come first, in this order.
+    Where there are accounts.domains, ``user!domain`` and ``user:domain`` are user@domain, as getpwnam_virtual() of GNU
+    mailutils' libauth/virtual.c has it.  Then come auth.strip_domain, auth.default_domain and auth.lowercase_user.
     Only A to Z are turned to lower case: other alphabets have letters that become others' ("K", the sign of
     the kelvin, becomes "k").  Raises ValueError with the reason, without the name.
     """
     user = given
+    if settings.accounts_domains:
+        at = min((found for mark in "!:@" if (found := user.find(mark, 1)) > 0), default=0)
+        user = f"{user[:at]}@{user[at + 1 :]}" if at else user
     if settings.auth_strip_domain:
         user = user.partition("@")[0]
     local, _, domain = user.partition("@")

@@ -39,13 +39,14 @@ from qpopper_py.protocol.request import MASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from qpopper_py.facts import Facts
 
     Record = tuple[int, str]
     Forms = dict[type[events.Event], Callable[..., list[Record]]]
 
+SEVERITIES = ("emerg", "alert", "crit", "error", "warning", "notice", "info", "debug")  # syslog's, from 0 on
 MOST = 1000  # a syslog datagram of RFC 3164 has 1024 octets with its head
 
 
@@ -66,11 +67,12 @@ def records(
     timing: bool = False,
     client: bool = False,
     forms: "Forms | None" = None,
+    prefix: "Sequence[str]" = (),
 ) -> "list[Record]":
     """The records of ``event``: (priority, text).  ``statistics``: -s.  ``debug``: -d.
 
     ``login``, ``timing`` and ``client`` are the settings log.login, log.timing and log.statistics_client; ``forms``:
-    those of another log.style.
+    those of another log.style.  ``prefix``: log.prefix.
     """
     old = forms.get(type(event)) if forms else None
     form = old or FORMS.get(type(event))
@@ -85,6 +87,10 @@ def records(
     if isinstance(event, events.Note) and event.level == "debug" and not debug:
         return []
     tail = f" session={word(event.facts.session)}" if event.facts and not old else ""
+    if prefix:
+        head = f"{word(event.facts.session)} " if event.facts and "session" in prefix else ""
+        shown = "severity" in prefix
+        made = [(one, head + (f"{SEVERITIES[one & 7]}: " if shown else "") + text) for one, text in made]
     return [(priority, text[: MOST - len(tail)] + tail) for priority, text in made]
 
 

@@ -13,11 +13,11 @@ import stat
 import syslog
 import time
 
-from qpopper_py.logs.records import records, style
+from qpopper_py.logs.records import SEVERITIES, records, style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from qpopper_py.events import Event
     from qpopper_py.logs.records import Forms
@@ -45,7 +45,7 @@ FACILITIES = {
 class Log:
     """A sink.  Never raises: mail goes on when the log cannot be written."""
 
-    __slots__ = ("asked", "write")
+    __slots__ = ("asked", "least", "write")
 
     def __init__(
         self,
@@ -56,14 +56,21 @@ class Log:
         timing: bool = False,
         client: bool = False,
         forms: "Forms | None" = None,
+        prefix: "Sequence[str]" = (),
+        severity: str = "debug",
     ) -> None:
-        """``write``: takes a priority and a text of printable ASCII.  The others are ``records``'."""
+        """``write``: takes a priority and a text of printable ASCII.  ``severity``: the least that is written.
+
+        The others are ``records``'.
+        """
         self.write = write
-        self.asked = (statistics, debug, login, timing, client, forms)
+        self.asked = (statistics, debug, login, timing, client, forms, prefix)
+        self.least = SEVERITIES.index(severity)
 
     def __call__(self, event: "Event") -> None:
         for priority, text in records(event, *self.asked):
-            self.write(priority, text)
+            if priority & 7 <= self.least or priority > 7:  # a facility of its own: the audit trail, which is whole
+                self.write(priority, text)
 
     def close(self) -> None:
         """Close the connection to syslog; a record that comes later opens it again."""
@@ -80,6 +87,8 @@ def open_log(settings: "Settings", program: str = "pop3d") -> Log:
         settings.log_timing,
         settings.log_statistics_client,
         style(settings.log_style),
+        settings.log_prefix,
+        settings.log_severity,
     )
 
 

@@ -46,7 +46,7 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
     settings = invocation.settings
     yield from map(hint, invocation.notes)
     from qpopper_py.personality.check_logins import fronts, mechanisms, policy, sources, tokens, virtual, wrappers
-    from qpopper_py.personality.check_network import limits, proxies
+    from qpopper_py.personality.check_network import gates, limits, proxies
     from qpopper_py.personality.check_rules import bulletins, deleting, hook, unique_ids
     from qpopper_py.personality.check_tls import exposed, tls
 
@@ -60,6 +60,7 @@ def findings(invocation: "Invocation", euid: int) -> "Iterator[Finding]":
         tls,
         limits,
         proxies,
+        gates,
         wrappers,
         patience,
         log,

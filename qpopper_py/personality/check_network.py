@@ -1,6 +1,10 @@
 """--check-config on limits and proxies; see :mod:`qpopper_py.personality.check`."""
 
+import shlex
+
+from qpopper_py.listeners import ACCESS_PROGRAMS, access_words
 from qpopper_py.personality.check import Finding, hint
+from qpopper_py.programs import objection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +34,16 @@ def limits(settings: "Settings", _euid: int) -> "Iterator[Finding]":
                 yield hint(f"{name}: with {most}, strangers can take all {settings.limits_sessions} (limits.sessions)")
     if settings.second_session == "allowed" and settings.limits_sessions_user and not settings.state_dir:
         yield hint("limits.sessions_user: without state_dir nobody's sessions are counted; set state_dir")
+
+
+def gates(settings: "Settings", _euid: int) -> "Iterator[Finding]":
+    """The rules of access are asked, and its programs run."""
+    if settings.access and not settings.listen:
+        yield hint("access: it holds only where listen is set, or sockets are passed on; by inetd, hosts_access does")
+    for rule in (*settings.access, *(rule for one in settings.listen for rule in one.access)):
+        verb, _, words = access_words(rule)
+        if verb in ACCESS_PROGRAMS and (why := objection(shlex.split(words)[0])):
+            yield Finding(f"access: {rule!r}: {why}" + (", so nobody is let in by it" if verb == "ifexec" else ""))
 
 
 def proxies(settings: "Settings", _euid: int) -> "Iterator[Finding]":

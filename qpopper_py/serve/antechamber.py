@@ -4,6 +4,7 @@ Both are children of the keeper: the porter, because it may wait for a proxy or 
 the process that stands between a client who speaks TLS and whoever serves that client.
 """
 
+from qpopper_py.arrival import programs_decide
 from qpopper_py.errors import PeerGone, QpopperError, TlsUnavailable
 from qpopper_py.events import Note, Trouble
 from qpopper_py.privilege import become
@@ -34,9 +35,9 @@ class Antechamber:
         def ask(theirs: "_socket.socket") -> None:
             self.keeper.house.reopen_log()
             settings = self.keeper.house.settings
-            if settings.hosts_access != "on":
+            if settings.hosts_access != "on" and not programs_decide(settings, facts):
                 become(*self.keeper.fronts.identity[:2], ())
-            if porter.admitted(stream, facts, settings, self.keeper.emit, None):
+            if porter.admitted(stream, facts, settings, self.keeper.emit, None, listening=True):
                 handover.send(theirs, handover.ADMITTED, handover.of_facts(facts))
 
         try:

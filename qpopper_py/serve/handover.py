@@ -65,6 +65,7 @@ LARGEST = 192 << 10  # octets of a message; what a wire has read and not used is
 ) = range(1, 19)
 
 PORT = 65535
+WEEK = 604800  # seconds, the longest locks.stale
 WORD, NAME, PATH, TALK = 64, 1024, 4096, 72 << 10  # octets of a text
 BIG = 2**63 - 1
 ID = 2**32 - 2
@@ -154,7 +155,7 @@ FORMS: "dict[int, tuple[tuple[str, int, int], ...]]" = {
     ADMITTED: (*FACTS, *LISTENER, *TLS),
     ENDED: (("number", NUMBER, BIG),),
     NOTED: (),
-    LOCKS: (("pid", NUMBER, ID), ("mailbox", TEXT, PATH), ("groups", NUMBERS, 65535)),
+    LOCKS: (("pid", NUMBER, ID), ("stale", NUMBER, WEEK), ("mailbox", TEXT, PATH), ("groups", NUMBERS, 65535)),
 }
 PACKED = {kind: Form(rows) for kind, rows in FORMS.items()}
 INT = 4  # octets of a descriptor in SCM_RIGHTS: a C int

@@ -149,7 +149,7 @@ class Keeper(Service):
         stream = stream_of([sock.detach()])
         listener = settings.listener(by)
         facts = learn(stream, settings, listener, wanted(settings, self.emit, listener.stamp), self.emit, quiet)
-        if unknown(settings, facts):
+        if unknown(settings, facts, listening=True):
             self.antechamber.ask_porter(stream, facts, number)
         else:
             self.admit(stream, facts, number)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from qpopper_py.events import Event
     from qpopper_py.settings import Settings
 
+    Rules = tuple[str, ...]
+
 THROTTLE = 10  # seconds between two records of one cause: popa3d's MIN_DELAY
 PACE = 50  # sessions of a source that are logged in this time
 CAUSES = 256  # causes that are told apart; what comes beyond shares one record
@@ -71,15 +73,16 @@ class Throttle:
 
 
 class Entry:
-    """One session: when it began, the keys it counts for, whether it has logged in."""
+    """One session: when it began, the keys it counts for, whether it has logged in, the rules of its listener."""
 
-    __slots__ = ("began", "keys", "logged_in", "proxied")
+    __slots__ = ("began", "keys", "logged_in", "proxied", "rules")
 
-    def __init__(self, began: float, key: "tuple[str, bytes]", proxied: bool) -> None:
+    def __init__(self, began: float, key: "tuple[str, bytes]", proxied: bool, rules: "Rules") -> None:
         self.began = began
         self.keys = [key]
         self.proxied = proxied
         self.logged_in = False
+        self.rules = rules
 
 
 class Limits:
@@ -92,7 +95,7 @@ class Limits:
         self._emit = emit
         self._clock = clock
         self._senders = Senders(settings.proxy_networks)
-        self._access = Access(settings.access)
+        self._doors: dict[Rules, Access] = {}  # by their rules
         self._entries: dict[int, Entry] = {}  # by the number of the session
         self._lingering: list[Entry] = []  # over, but they began less than min_delay ago
         self._counts: dict[tuple[str, bytes], int] = {}
@@ -108,13 +111,16 @@ class Limits:
         """Count by these settings from here on."""
         self._settings = settings
         self._senders = Senders(settings.proxy_networks)
-        self._access = Access(settings.access)
+        self._doors.clear()
 
-    def admit(self, address: str) -> bool:
-        """Whether a connection from ``address`` may become a session; says in the log if not."""
+    def admit(self, address: str, rules: "Rules" = ()) -> bool:
+        """Whether a connection from ``address`` may become a session; says in the log if not.
+
+        ``rules``: the listener's own of who may connect.
+        """
         self._forget()
         settings = self._settings
-        if not self._senders.hold(address) and not self._admits(address):  # a proxy's client is asked for when known
+        if not self._senders.hold(address) and not self._admits(address, rules):  # its client is asked for when known
             return False
         if len(self) >= settings.limits_sessions:
             return self._refuse("", f"{address}: sessions limit reached: {settings.limits_sessions} (limits.sessions)")
@@ -124,10 +130,10 @@ class Limits:
             return self._refuse("unauthenticated", what)
         return self._room(self._key(address), address)
 
-    def began(self, number: int, address: str) -> None:
+    def began(self, number: int, address: str, rules: "Rules" = ()) -> None:
         """The session that was admitted is ``number``."""
         key = self._key(address)
-        self._entries[number] = Entry(self._clock(), key, key[0] == "proxy")
+        self._entries[number] = Entry(self._clock(), key, key[0] == "proxy", rules)
         self._counts[key] = self._counts.get(key, 0) + 1
         self._unauthenticated += 1
 
@@ -174,17 +180,28 @@ class Limits:
             key = ("client", source_of(address))
         except (OSError, ValueError):
             return False
-        if not self._admits(address) or not self._room(key, address):
+        if not self._admits(address, entry.rules) or not self._room(key, address):
             return False
         entry.keys.append(key)
         self._counts[key] = self._counts.get(key, 0) + 1
         return True
 
-    def _admits(self, address: str) -> bool:
-        """Whether access lets the address in; in the log if not, or if a rule says so."""
-        if self._access.admits(address, lambda what: self._emit(Note(None, what))):
+    def _admits(self, address: str, rules: "Rules") -> bool:
+        """Whether access and the listener both let the address in; in the log if not, or if a rule says so.
+
+        What is a porter's to find out is let in so far.
+        """
+        doors = [self._door(self._settings.access), self._door(rules)]
+
+        def log(what: str) -> None:
+            self._emit(Note(None, what))
+
+        if any(door.asks(address) for door in doors) or all(door.admits(address, log) for door in doors):
             return True
         return self._refuse(f"access {address}", f"refused connect from {address} by access")
+
+    def _door(self, rules: "Rules") -> Access:
+        return self._doors.get(rules) or self._doors.setdefault(rules, Access(rules))
 
     def _key(self, address: str) -> "tuple[str, bytes]":
         return "proxy" if self._senders.hold(address) else "client", source_of(address)

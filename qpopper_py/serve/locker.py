@@ -37,9 +37,12 @@ class Locker:
         self.last = False
         self.control: _socket.socket | None = None
 
-    def help(self, channel: "_socket.socket", mailbox: str, groups: "list[int]", pid: int) -> None:
-        """Have the requests on ``channel`` answered: of process ``pid``, about ``mailbox``, for one of ``groups``."""
-        fields = {"mailbox": mailbox, "groups": groups, "pid": pid}
+    def help(self, channel: "_socket.socket", mailbox: str, groups: "list[int]", pid: int, stale: int) -> None:
+        """Have the requests on ``channel`` answered: of process ``pid``, about ``mailbox``, for one of ``groups``.
+
+        ``stale``: locks.stale.
+        """
+        fields = {"mailbox": mailbox, "groups": groups, "pid": pid, "stale": stale}
         if self.here:
             kept = keeper_of(channel, fields, self.house.emit)
             self._watch(channel, kept.go_on)
@@ -146,4 +149,5 @@ def keeper_of(channel: "_socket.socket", fields: "Fields", emit: "Callable[[Even
     from qpopper_py.store.dotlock import Dotlocks
 
     mailbox = lockable(fields["mailbox"], fields["groups"])
-    return DotlockKeeper(channel, mailbox, Dotlocks(fields["pid"]), lambda what: emit(Trouble(None, what, "warning")))
+    locks = Dotlocks(fields["pid"], fields["stale"])
+    return DotlockKeeper(channel, mailbox, locks, lambda what: emit(Trouble(None, what, "warning")))

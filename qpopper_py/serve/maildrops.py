@@ -56,7 +56,7 @@ def open_maildrop(
     dotlocks: "DotlockHelper | None",
 ) -> "Store":
     """The store of the account's maildrop, new bulletins in it; as the mail user.  ``host`` ends a bulletin's To."""
-    from qpopper_py.store.opening import NoStore, open_store
+    from qpopper_py.store.opening import NoStore, open_store, parted
 
     place, why = maildrop_of(account, settings)
     if not place:
@@ -78,5 +78,6 @@ def open_maildrop(
     if settings.deletion_marks == "hidden":
         from qpopper_py.store.hiding import Hiding
 
-        return Hiding(store)
+        store = Hiding(store)
+    store.place = parted(place)[1]
     return store

@@ -142,7 +142,7 @@ class Mails:
         self.busy.add(mail)
         self.loop.watch(channel.fileno(), lambda: self._heard(mail))
         if helper:
-            self.locker.help(helper, owner[-1], login.groups, child)
+            self.locker.help(helper, owner[-1], login.groups, child, self.house.settings.locks_stale)
 
     def _heard(self, mail: Mail) -> None:
         """It has done with a session, or is gone; or is about to, and says so."""

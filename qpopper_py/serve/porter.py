@@ -3,7 +3,7 @@
 import _socket
 
 from qpopper_py.events import Note, Trouble
-from qpopper_py.serve import proxy
+from qpopper_py.serve import access, proxy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,17 +17,25 @@ if TYPE_CHECKING:
 
 
 def admitted(
-    stream: "Stream", facts: "Facts", settings: "Settings", emit: "Callable[[Event], None]", teller: "Teller | None"
+    stream: "Stream",
+    facts: "Facts",
+    settings: "Settings",
+    emit: "Callable[[Event], None]",
+    teller: "Teller | None",
+    listening: bool,
 ) -> bool:
     """Whether the client may be greeted; learns who it is and its name, if that is asked for.
 
-    ``teller``: to whoever counts the sessions of a proxy's clients, if anybody does.
+    ``teller``: to whoever counts the sessions of a proxy's clients, if anybody does.  ``listening``: as for
+    :func:`~qpopper_py.arrival.unknown`.
     """
     sock = getattr(stream, "sock", None)
     proxies = settings.proxy_networks or facts.listener.proxy
     if proxies and sock and facts.peer and not introduced(sock, settings, facts, emit):
         return False
     if facts.proxy and teller and not teller.client(facts.peer):
+        return False
+    if listening and not access.admitted(facts, settings, emit):
         return False
     if settings.log_reverse_lookup and facts.peer:
         facts.peer_name = reverse(facts, emit)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qpopper_py.auth.account import Account
     from qpopper_py.events import Event
     from qpopper_py.facts import Facts
+    from qpopper_py.settings import Settings
     from qpopper_py.store.dotlock import Dotlocks
 
     Work = Callable[[str, "KeptDotlock | None"], None]
@@ -112,7 +113,7 @@ class DotlockKeeper:
 def as_mail_user(
     account: "Account",
     mailbox: str,
-    state_dir: str,
+    settings: "Settings",
     facts: "Facts",
     emit: "Callable[[Event], None]",
     work: "Work",
@@ -124,7 +125,7 @@ def as_mail_user(
     below anything that the user may replace, the mail process makes its own lock.
     """
     if os.geteuid() != 0:
-        work(state_folder(state_dir, account, facts, emit), None)
+        work(state_folder(settings.state_dir, account, facts, emit), None)
         return
     import _socket
 
@@ -139,9 +140,10 @@ def as_mail_user(
         def helped(state: str) -> None:
             work(state, dotlock)
 
-        _mail_process(account, facts, emit, lambda: be_mail_user(account, groups, state_dir, facts, emit, helped))
+        place = settings.state_dir
+        _mail_process(account, facts, emit, lambda: be_mail_user(account, groups, place, facts, emit, helped))
     theirs.close()
-    _keep(child, ours, mailbox, facts, emit)
+    _keep(child, ours, mailbox, settings.locks_stale, facts, emit)
 
 
 def lockable(mailbox: str, groups: "list[int]") -> str:
@@ -207,11 +209,14 @@ def _mail_process(
         os._exit(status)
 
 
-def _keep(child: int, channel: "_socket.socket", mailbox: str, facts: "Facts", emit: "Callable[[Event], None]") -> None:
+def _keep(
+    child: int, channel: "_socket.socket", mailbox: str, stale: int, facts: "Facts", emit: "Callable[[Event], None]"
+) -> None:
     try:
         from qpopper_py.store.dotlock import Dotlocks
 
-        DotlockKeeper(channel, mailbox, Dotlocks(child), lambda what: emit(Trouble(facts, what, "warning"))).run()
+        locks = Dotlocks(child, stale)
+        DotlockKeeper(channel, mailbox, locks, lambda what: emit(Trouble(facts, what, "warning"))).run()
     except Exception as why:  # noqa: BLE001  # the mail process is waited for, come what may: the client is its
         emit(Trouble(facts, f"keeper: {where(why)}"))
     finally:

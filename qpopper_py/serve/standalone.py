@@ -160,11 +160,11 @@ class Service:
         self.numbers += 1
         number = self.numbers
         try:
-            if not self.limits.admit(peer):
+            if not self.limits.admit(peer, by.access):
                 sock.close()  # without a word
                 return
             quiet = self.limits.quiet(peer)
-            self.limits.began(number, peer)
+            self.limits.began(number, peer, by.access)
             self.take(sock, by, number, quiet)
         except Exception as why:  # noqa: BLE001  # as above
             sock.close()

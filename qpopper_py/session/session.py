@@ -211,7 +211,8 @@ class Session:
         drop = self.maildrop
         self.closing.left, self.closing.left_octets = len(drop.entries), drop.octets
         count, octets = drop.count, drop.left_octets
-        self.emit(events.LoggedIn(self.facts, account.called, self.mechanism, account.source, count, octets))
+        who = account.called, self.mechanism, account.source
+        self.emit(events.LoggedIn(self.facts, *who, count, octets, store.place))
         for tap in self.taps:
             tap.logged_in(self.facts, account.user)
         fields = {"s": "" if count == 1 else "s", "hidden": store.hidden, "session": self.facts.session}

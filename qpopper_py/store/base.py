@@ -56,10 +56,11 @@ class Store:
     """The interface, and its documentation; every store is held to it by one contract suite.
 
     Every method may raise a :class:`~qpopper_py.errors.MaildropError`.
-    ``hidden``: how many messages the scan found and does not show.
+    ``hidden``: how many messages the scan found and does not show.  ``place``: the maildrop's path, for the log.
     """
 
     hidden = 0
+    place = ""
 
     def scan(self) -> "Sequence[Entry] | Entries":
         """Take the session's place and the snapshot.  Once, first.

@@ -3,8 +3,8 @@
 The contents are the holder's pid on the first line and its host on the second; programs that read a lock by
 atoi(3) see the pid.  A pid counts only if the lock was made on this host or, where no host is named, on a local
 file system: dead, the lock is stale; alive, and owned by the lock's owner, it is held.  Else the lock is stale when it
-is older than 300 s by the file system's own clock.  A lock that belongs neither to us nor to root nor to the maildrop's
-owner, and anything that is no regular file, is respected whatever its age, and never followed.
+is older than locks.stale by the file system's own clock.  A lock that belongs neither to us nor to root nor to the
+maildrop's owner, and anything that is no regular file, is respected whatever its age, and never followed.
 """
 
 import errno
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
             """Give it back."""
 
 
-STALE = 300  # seconds
+STALE = 300  # seconds, where nobody says otherwise
 CANNOT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -48,11 +48,12 @@ class FolderClosed(MaildropTrouble):
 class Dotlocks:
     """Makes and removes dotlocks as this process; the shape of a helper.
 
-    ``pid`` goes into the lock (0: our own).  One lock a maildrop at a time.
+    ``pid`` goes into the lock (0: our own).  ``stale``: locks.stale.  One lock a maildrop at a time.
     """
 
-    def __init__(self, pid: int = 0) -> None:
+    def __init__(self, pid: int = 0, stale: int = STALE) -> None:
         self.pid = pid
+        self.stale = stale
         self.held: dict[str, int] = {}  # lock file -> descriptor of it: knows it again, refreshes it
 
     def create(self, path: str) -> bool:
@@ -98,7 +99,7 @@ class Dotlocks:
                         raise
                 if os.fstat(fd).st_nlink == 2:
                     return True
-                if not break_stale(lock, os.fstat(fd).st_mtime, _owner_of(lock[:-5])):
+                if not break_stale(lock, os.fstat(fd).st_mtime, _owner_of(lock[:-5]), self.stale):
                     return False
             return False
         finally:
@@ -142,10 +143,10 @@ def _owner_of(path: str) -> int:
         return os.geteuid()
 
 
-def break_stale(lock: str, now: float, owner: int) -> bool:
+def break_stale(lock: str, now: float, owner: int, stale: int) -> bool:
     """Remove the lock if it is stale; ``now`` is the file system's time.  True: try for it again.
 
-    ``owner``: the maildrop's, whose stale locks may go as well as ours (geteuid) and root's.
+    ``owner``: the maildrop's, whose stale locks may go as well as ours (geteuid) and root's.  ``stale``: locks.stale.
 
     Whoever removes one holds its flock, and looks whether the name still means the file that was judged: so
     two of us never take each other's fresh lock for the stale one.
@@ -162,7 +163,7 @@ def break_stale(lock: str, now: float, owner: int) -> bool:
         state = os.fstat(fd)
         if not stat.S_ISREG(state.st_mode) or state.st_uid not in (0, os.geteuid(), owner):
             return False
-        if not is_stale(os.read(fd, 256), state, now):
+        if not is_stale(os.read(fd, 256), state, now, stale):
             return False
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.lstat(lock), state):
@@ -176,8 +177,8 @@ def break_stale(lock: str, now: float, owner: int) -> bool:
         os.close(fd)
 
 
-def is_stale(contents: bytes, state: os.stat_result, now: float) -> bool:
-    """Is a lock file with these contents and this state stale at ``now``?"""
+def is_stale(contents: bytes, state: os.stat_result, now: float, stale: int) -> bool:
+    """Is a lock file with these contents and this state stale at ``now``?  ``stale``: seconds; 0: not by its age."""
     words = contents.replace(b":", b" ").split()  # pid, or pid and host: lines of ours, Dovecot's pid:host
     if words and words[0].isdigit() and len(words[0]) <= 9 and int(words[0]) > 1:
         # Device numbers with major 0 are NFS and its like, and a few local kinds that do without then.
@@ -186,7 +187,7 @@ def is_stale(contents: bytes, state: os.stat_result, now: float) -> bool:
             owner = _owner(int(words[0]))
             if owner is None or owner == state.st_uid:
                 return owner is None
-    return now - state.st_mtime > STALE
+    return bool(stale) and now - state.st_mtime > stale
 
 
 def _owner(pid: int) -> "int | None":

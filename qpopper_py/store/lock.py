@@ -15,12 +15,13 @@ import struct
 import time
 
 from qpopper_py.errors import MaildropBusy, MaildropError, MaildropTrouble
-from qpopper_py.store.dotlock import Dotlocks, FolderClosed, holder
+from qpopper_py.store.dotlock import STALE, Dotlocks, FolderClosed, holder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from qpopper_py.settings import Settings
     from qpopper_py.store.dotlock import DotlockHelper
 
 PAUSE_LEAST, PAUSE_MOST = 0.01, 0.2  # seconds between two tries
@@ -28,11 +29,20 @@ REFRESH = 60  # seconds after which a held dotlock is refreshed
 BUSY = (errno.EAGAIN, errno.EACCES)
 
 
+def lock_of(
+    path: str, settings: "Settings", report: "Callable[[str], None]", helper: "DotlockHelper | None" = None
+) -> "MaildropLock":
+    """The locks of the maildrop at ``path`` as the settings have them, for writing to it."""
+    required, stale = settings.locks_dotlock == "required", settings.locks_stale
+    return MaildropLock(path, settings.locks_kinds, required, settings.locks_timeout, report, helper, stale)
+
+
 class MaildropLock:
     """The locks of one maildrop; at most once held at a time.  ``with lock.held(fd, exclusive): ...``
 
     ``kinds``: of dotlock, fcntl, flock.  ``required``: refuse where no dotlock can be made.  ``timeout``: seconds
-    to try for.  ``report`` takes a line for the log.  ``helper`` makes the dotlock where we may not.
+    to try for.  ``report`` takes a line for the log.  ``helper`` makes the dotlock where we may not.  ``stale``:
+    locks.stale.
     """
 
     def __init__(
@@ -43,6 +53,7 @@ class MaildropLock:
         timeout: float,
         report: "Callable[[str], None]",
         helper: "DotlockHelper | None" = None,
+        stale: int = STALE,
     ) -> None:
         self.path = path
         self.kinds = kinds
@@ -50,7 +61,7 @@ class MaildropLock:
         self.timeout = timeout
         self.report = report
         self.helper = helper
-        self.own = Dotlocks()
+        self.own = Dotlocks(stale=stale)
         self.dotlocks: DotlockHelper | None = self.own  # who makes them here; None: nobody can
         self.taken: list[str] = []
         self.fd = -1

@@ -8,7 +8,7 @@ everything else is for the mbox store to judge.
 import os
 
 from qpopper_py.store.base import Store
-from qpopper_py.store.lock import MaildropLock
+from qpopper_py.store.lock import lock_of
 from qpopper_py.store.mbox.from_line import rule
 from qpopper_py.store.mbox.store import Mbox
 from qpopper_py.store.mbox.upkeep import temp_drop
@@ -48,10 +48,9 @@ def open_store(
         from qpopper_py.store.maildir.store import Maildir
 
         return Maildir(path, owner_of(user), state, report, terms)
-    kinds = settings.locks_kinds
+    lock = lock_of(path, settings, report, dotlocks)
     if terms.read_only:  # a dotlock is a file; an edit without its lock is noticed all the same
-        kinds = tuple(kind for kind in kinds if kind != "dotlock")
-    lock = MaildropLock(path, kinds, settings.locks_dotlock == "required", settings.locks_timeout, report, dotlocks)
+        lock.kinds = tuple(kind for kind in lock.kinds if kind != "dotlock")
     return Mbox(
         path,
         owner_of(user),

@@ -5,7 +5,7 @@ import time
 
 from qpopper_py.errors import MaildropTrouble
 from qpopper_py.store import disk
-from qpopper_py.store.lock import MaildropLock
+from qpopper_py.store.lock import MaildropLock, lock_of
 from qpopper_py.store.mbox.layout import read_at
 from qpopper_py.store.mbox.scan import skip_leading
 from qpopper_py.store.mbox.snapshot import open_mailbox
@@ -36,10 +36,7 @@ def open_drop(
     kind, path = parted(place)
     if (kind or what_lies_at(path)) == "maildir":
         return Folder(path)
-    lock = MaildropLock(
-        path, settings.locks_kinds, settings.locks_dotlock == "required", settings.locks_timeout, report, dotlocks
-    )
-    return Mailbox(path, owner_of(user), lock)
+    return Mailbox(path, owner_of(user), lock_of(path, settings, report, dotlocks))
 
 
 class Mailbox:

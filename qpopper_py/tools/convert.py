@@ -18,7 +18,7 @@ from qpopper_py.errors import ConfigurationError, MaildropTrouble, MaildropUnusa
 from qpopper_py.serve.roles import KeptDotlock
 from qpopper_py.settings import Settings
 from qpopper_py.store.cyrus.store import CyrusMailbox
-from qpopper_py.store.lock import MaildropLock
+from qpopper_py.store.lock import lock_of
 from qpopper_py.store.maildir.names import plain
 from qpopper_py.store.maildir.store import Maildir
 from qpopper_py.store.mbox.from_line import rule
@@ -148,8 +148,7 @@ class Job:
         self.owner = owner_of(user)
         self.table = Overrides(state, say).load()
         mbox = source[1] if source[0] == "mbox" else target[1]
-        required = settings.locks_dotlock == "required"
-        self.lock = MaildropLock(mbox, settings.locks_kinds, required, settings.locks_timeout, say, helper)
+        self.lock = lock_of(mbox, settings, say, helper)
         self.helper = helper
         self.shown = 0.0
 

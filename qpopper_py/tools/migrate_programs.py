@@ -82,7 +82,7 @@ PROGRAMS = {
         "mailutils",
         "mailutils-pop3d",
         ("mailutils-pop3d", "gnu-pop3d", "pop3d"),
-        config=("/etc/mailutils.conf", "/usr/local/etc/mailutils.conf"),
+        config=("/etc/mailutils.conf", "/usr/local/etc/mailutils.conf", "/etc/mailutils.rc"),
         option="--config-file",
         apop=("/etc/apop.db", "/etc/apop", "/usr/local/etc/apop.db"),
         apop_form="mailutils",

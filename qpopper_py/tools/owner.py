@@ -73,7 +73,7 @@ def as_user(account: Account, mbox: str, settings: Settings, work: Callable[[str
 
     sys.stdout.flush()
     try:
-        as_mail_user(account, mbox, settings.state_dir, Facts("qpopper-py"), heard, guarded)
+        as_mail_user(account, mbox, settings, Facts("qpopper-py"), heard, guarded)
     finally:
         os.close(tell)
     with open(told, "rb") as answer:

@@ -70,7 +70,7 @@ def _logged(user: str, settings: Settings, facts: Facts, emit: Callable[[Event],
         except MaildropError as why:
             emit(Trouble(facts, str(why)))
 
-    as_mail_user(account, path, settings.state_dir, facts, emit, work)
+    as_mail_user(account, path, settings, facts, emit, work)
 
 
 def _place(account: Account, settings: Settings) -> tuple[str, str]:

@@ -80,3 +80,44 @@ def test_a_file_that_others_may_write_refuses_for_now(login: Callable[..., Accou
     denied = login(b"alice@example.org", b"of example.org")
     assert isinstance(denied, Denied)
     assert denied.temporary
+
+
+@pytest.mark.parametrize("user", ["alice@example.org", "alice!example.org", "alice:example.org"])
+def test_the_domain_stands_behind_any_of_three_marks(login: Callable[..., Account | Denied], user: str) -> None:
+    """getpwnam_virtual() in libauth/virtual.c of GNU mailutils."""
+    account = login(user.encode(), b"of example.org")
+    assert isinstance(account, Account)
+    assert account.user == "alice@example.org"
+
+
+@pytest.mark.parametrize("user", ["!example.org", "alice!x@example.org", "alice!../domains/example.org", "alice!"])
+def test_a_mark_makes_no_other_name_good(login: Callable[..., Account | Denied], user: str) -> None:
+    assert isinstance(login(user.encode(), b"of example.org"), Denied)
+
+
+def test_without_domains_a_mark_is_a_letter(login: Callable[..., Account | Denied], tmp_path: Path) -> None:
+    accounts = tmp_path / "accounts"
+    accounts.write_text("a!b:{PLAIN}of the file:61002:61002::/home/bob::\n")
+    accounts.chmod(0o600)
+    account = login(b"a!b", b"of the file", accounts_file=str(accounts), accounts_domains="")
+    assert isinstance(account, Account)
+    assert account.user == "a!b"
+
+
+def test_a_user_without_a_domain_may_be_the_called_addresss(
+    login: Callable[..., Account | Denied], tmp_path: Path, facts: Facts
+) -> None:
+    """getpwnam_ip_virtual() there.  The name is told from that of a system user, whose records would be the same."""
+    facts.local = "192.0.2.9"
+    path = tmp_path / "domains/192.0.2.9"
+    path.write_text(LINE % ("of the address", "/home/address/alice"))
+    path.chmod(0o600)
+    account = login(b"alice", b"of the address")
+    assert isinstance(account, Account)
+    assert (account.user, account.maildrop) == ("alice@192.0.2.9", "mbox:/home/address/alice/INBOX")
+    assert isinstance(login(b"alice@192.0.2.9", b"of the address"), Account)
+    assert isinstance(login(b"alice@example.org", b"of example.org"), Account)
+    assert isinstance(login(b"alice@example.com", b"of the address"), Denied)
+    assert isinstance(login(b"bob", b"of the address"), Denied)
+    facts.local = "192.0.2.10"
+    assert isinstance(login(b"alice", b"of the address"), Denied)

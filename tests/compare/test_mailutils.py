@@ -6,26 +6,33 @@ Where we answer otherwise is in DIFFERENCES, each with its reason.  QPOPPER_COMP
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qpopper_py.auth.account import Account, Denied
+from qpopper_py.facts import Facts, Listener
+from qpopper_py.logs.records import records, style
 from qpopper_py.personality import mailutils
+from qpopper_py.personality.mailutils import blocks, language
+from qpopper_py.serve import access
+from qpopper_py.serve.limits import Limits
 from qpopper_py.settings import Settings
 from qpopper_py.store.opening import open_store
+from tests.harness import stop, wait_until
 from tests.session.talking import FakeGate, Talk
 
 from .differences import FROM
-from .opponents import PROPS, UID, USER, Stage, have_mount_namespaces
-
-if TYPE_CHECKING:
-    from qpopper_py.facts import Facts
+from .opponents import PATIENCE, PROPS, UID, USER, Stage, have_mount_namespaces
+from .servers import port as free_port
 
 pytestmark = [pytest.mark.root, pytest.mark.client]
 MANY = settings(
@@ -246,3 +253,165 @@ def test_what_a_mail_reader_marked_is_taken_back_by_rset_here_alone(stage: Stage
     script = [*LOGIN, "STAT", "RSET", "STAT"]
     there, here = theirs(stage, script, box)[0], ours(folder, script, box)[0]
     assert [line.split()[1] for line in (there[2], there[4], here[2], here[4])] == ["3", "3", "3", "4"]
+
+
+# acl: the real daemon at a port, beside the setting that our personality makes of the same words
+
+
+@pytest.fixture
+def script(stage: Stage) -> Callable[[str], str]:
+    def make(text: str) -> str:
+        path = stage.folder / "program"
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    return make
+
+
+def let_in_there(stage: Stage, acl: str, server: str = "") -> bool:
+    """Whether the real daemon with these rules, for all and for its server, greets a client from 127.0.0.1."""
+    port = free_port()
+    conf = stage.folder / "daemon.conf"
+    more = f"mode daemon; foreground yes; logging {{ syslog no; }}; acl {{ {acl} }};\n"
+    conf.write_text(PROPS["pop3d.conf"] + more + f"server 127.0.0.1:{port} {{ acl {{ {server} }}; }};\n")
+    inside = ["nsenter", f"--mount=/proc/{stage.keeper.pid}/ns/mnt", "--wd=/"]
+    line = [*inside, str(stage.programs / "usr/sbin/pop3d"), "--no-config", f"--config-file={conf}"]
+    daemon = subprocess.Popen(line, stderr=subprocess.DEVNULL, env=stage.theirs, start_new_session=True)
+    try:
+        wait_until(lambda: listens(port) or daemon.poll() is not None, "the real daemon's port")
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
+            return connection.recv(100).startswith(b"+OK")
+    finally:
+        stop(daemon)
+        with contextlib.suppress(ProcessLookupError):  # its child now and then waits for a lock of its own for ever
+            os.killpg(daemon.pid, signal.SIGKILL)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody listens there; asked without a connection, which would be one for the rules."""
+    rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any(row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "0A" for row in rows)
+
+
+def let_in_here(acl: str, server: str = "") -> bool:
+    def rules(text: str) -> list[str]:
+        return [blocks.access_rule(one) for one in language.parse(text, "acl")]
+
+    facts = Facts("s", peer="127.0.0.1", peer_port=4711, listener=Listener(access=tuple(rules(server))))
+    settings = Settings([("test", {"access": rules(acl)})])
+    table = Limits(settings, lambda _event: None)
+    return table.admit(facts.peer, facts.listener.access) and access.admitted(facts, settings, lambda _event: None)
+
+
+@pytest.mark.parametrize(
+    ("acl", "server"),
+    [
+        ("deny 127.0.0.1;", ""),
+        ("allow 127.0.0.0/8; deny any;", ""),
+        ("deny 192.0.2.0/24;", ""),
+        ('log any; log any "from ${address}"; deny any;', ""),
+        ("allow any;", "deny any;"),
+        ("deny any;", "allow any;"),
+        ("allow any;", "allow 127.0.0.1; deny any;"),
+    ],
+)
+def test_an_acl_lets_in_whom_it_let_in_there(stage: Stage, acl: str, server: str) -> None:
+    assert let_in_here(acl, server) == let_in_there(stage, acl, server)
+
+
+@pytest.mark.parametrize(
+    ("text", "acl", "let_in"),
+    [
+        ("exit 0", "ifexec any {}; deny any;", True),
+        ("exit 1", "ifexec any {}; allow any;", False),
+        ("exit 0", "exec any {}; deny any;", False),
+        ("exit 1", "exec any {}; allow any;", True),
+        ("exit 1", "allow 127.0.0.1; ifexec any {};", True),
+        ('test "$1" = 127.0.0.1', 'ifexec any "{} ${{address}}"; deny any;', True),
+        (
+            'test "$*" = "a b 1 AF_INET c d" -a $# = 4',
+            "ifexec any \"{} 'a b' ${{aclno}} $family c\\\\ d\"; deny any;",
+            True,
+        ),
+    ],
+)
+def test_a_program_of_an_acl_says_what_it_said_there(
+    stage: Stage, script: Callable[[str], str], text: str, acl: str, let_in: bool
+) -> None:
+    acl = acl.format(script(text))
+    assert (let_in_there(stage, acl), let_in_here(acl)) == (let_in, let_in)
+
+
+@pytest.mark.parametrize("text", ["exit 2", "exit 127", "kill -9 $$"])
+def test_a_program_that_fails_lets_nobody_in_here(stage: Stage, script: Callable[[str], str], text: str) -> None:
+    """The manual: "otherwise, deny it".  The program goes on to the next rule, which here lets everybody in."""
+    acl = f"ifexec any {script(text)}; allow any;"
+    assert let_in_there(stage, acl)
+    assert not let_in_here(acl)
+
+
+# The log
+
+
+def logged_there(stage: Stage, script: list[str], pam: str, hang_up: bool) -> list[str]:
+    """What the real program writes of a session, without its own errors."""
+    stage.put(BOX)
+    (stage.folder / "etc/pam.d/denying").write_text("auth required pam_deny.so\naccount required pam_deny.so\n")
+    conf = stage.folder / "log.conf"
+    said = PROPS["pop3d.conf"].replace("service pop3d", f"service {pam}")
+    conf.write_text(said + "logging { syslog no; print-severity yes; };\n")
+    inside = ["nsenter", f"--mount=/proc/{stage.keeper.pid}/ns/mnt", "--wd=/"]
+    line = [*inside, str(stage.programs / "usr/sbin/pop3d"), "-i", "--no-config", f"--config-file={conf}"]
+    ours, theirs = socket.socketpair()
+    ours.settimeout(PATIENCE)
+    with theirs:
+        server = subprocess.Popen(line, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=stage.theirs)
+    with ours, ours.makefile("rb") as file:
+        file.readline()
+        for words in script:
+            ours.sendall(words.encode() + b"\r\n")
+            file.readline()
+        if not hang_up:
+            assert file.read() == b""
+    errors = server.communicate(timeout=PATIENCE)[1].decode()
+    return [text.removeprefix("pop3d: info: ") for text in errors.splitlines() if ": info: " in text]
+
+
+def logged_here(folder: Path, script: list[str], let_in: bool) -> list[str]:
+    (folder / "box").write_bytes(BOX)
+    values = {**mailutils.SETTINGS, "locks.dotlock": "try", "locks.kinds": "fcntl"}
+    store = open_store(str(folder / "box"), "nobody-of-this-name", "", Settings([("test", values)]), print)
+    store.place = f"/var/mail/{USER}"
+    gate = Permissive() if let_in else Denying()
+    lines = "".join(f"{line}\r\n" for line in script).encode()
+    talk = Talk(lines, store=store, gate=gate, settings=mailutils.SETTINGS, dialect=mailutils.DIALECT)
+    forms = style("mailutils")
+    return [text for event in talk.events for level, text in records(event, False, False, forms=forms) if level == 6]
+
+
+class Denying(Permissive):
+    """Nobody's password is right; of names that are no account's it says a tag."""
+
+    def check(self, user: bytes, password: bytes, facts: Facts | None) -> Account | Denied:
+        del password, facts
+        denied = Denied(user.decode(), "wrong password")
+        denied.alias = user.decode() if user == USER.encode() else "(unknown:0)"
+        return denied
+
+
+@pytest.mark.parametrize(
+    ("script", "pam", "hang_up"),
+    [
+        ([*LOGIN, "QUIT"], "pop3d", False),
+        ([*LOGIN, "STAT", "FROB", "QUIT"], "pop3d", False),
+        (["QUIT"], "pop3d", False),
+        ([*LOGIN, "QUIT"], "denying", False),
+        (["USER nobodyhere", "PASS x", "QUIT"], "denying", False),
+        (LOGIN, "pop3d", True),
+        ([], "pop3d", True),
+    ],
+)
+def test_a_session_is_logged_as_there(stage: Stage, folder: Path, script: list[str], pam: str, hang_up: bool) -> None:
+    there = [text.replace("nobodyhere", "(unknown:0)") for text in logged_there(stage, script, pam, hang_up)]
+    assert logged_here(folder, script, pam == "pop3d") == there

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.personality.test_check_logins import holds, said
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LISTENS = "listen=127.0.0.1:1110"
 OF_LISTENING = (
@@ -41,3 +46,21 @@ def test_sessions_of_users_that_nobody_can_count_are_worth_a_word() -> None:
 def test_to_believe_everybody_to_be_a_proxy_is_an_error(network: str) -> None:
     assert holds(said(f"proxy.networks=192.0.2.1,{network}")[0], f"proxy.networks: {network} is everybody")
     assert not holds(said("proxy.networks=192.0.2.1,10.0.0.0/8")[0], "proxy.networks")
+
+
+def test_rules_that_inetd_does_not_ask_are_worth_a_word() -> None:
+    words = "access: it holds only where listen is set"
+    assert holds(said("access=deny any")[1], words)
+    assert not holds(said("access=deny any", LISTENS)[1], words)
+    assert not holds(said()[1], words)
+
+
+@pytest.mark.parametrize("rule", ["listen=127.0.0.1:1110,access={}", "access={}"])
+@pytest.mark.parametrize(("verb", "what"), [("ifexec", "so nobody is let in by it"), ("exec", "")])
+def test_a_program_that_cannot_be_run_is_an_error(tmp_path: Path, rule: str, verb: str, what: str) -> None:
+    program = tmp_path / "program"
+    words = f"it is no program that may be run{', ' if what else ''}{what}"
+    assert holds(said(LISTENS, rule.format(f"{verb} any {program} x"))[0], f"access: '{verb} any {program} x': {words}")
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert not holds(said(LISTENS, rule.format(f"{verb} any {program} x"))[0], "access")

@@ -102,6 +102,13 @@ def test_without_options_it_serves_the_one_connection_as_mailutils_did() -> None
         (["--pam-service=x"], "pam_service", "x"),
         (["--lock-retry-count=5", "--lock-retry-timeout=3"], "locks_timeout", 15),
         (["--lock-retry-count=5"], "locks_timeout", 5),
+        (["--lock-expire-timeout=90"], "locks_stale", 90),
+        ([], "locks_stale", 600),
+        (["--lock-flags=RTP"], "locks_stale", 600),
+        (["--lock-flags=RTP"], "locks_timeout", 10),
+        (["--lock-flags=TP"], "locks_timeout", 0),
+        (["--lock-flags=RP"], "locks_stale", 0),
+        (["--lock-flags=T", "--lock-retry-count=5"], "locks_timeout", 5),
         (["--log-facility=LOCAL3"], "log_facility", "local3"),
         (["-d5"], "limits_sessions", 5),
         (["--daemon=5"], "limits_sessions", 5),
@@ -158,7 +165,9 @@ def test_an_option_that_prints_is_an_action(argv: list[str], action: str, capsys
     "name", ["interface", "getpwnam", "getpwuid", "getpass", "host", "user", "passwd", "db", "port"]
 )
 def test_sql_is_refused_and_why_is_said(name: str) -> None:
-    assert "is refused: there is no source that asks an SQL database" in refusal(f"--sql-{name}=x")
+    told = refusal(f"--sql-{name}=x")
+    assert "is refused: no SQL database is asked here; write a query's rows into accounts.file" in told
+    assert "pam_mysql.so in /etc/pam.d/gnu-pop3d" in told
 
 
 @pytest.mark.parametrize("module", ["sql", "ldap", "radius"])
@@ -174,7 +183,7 @@ def test_an_external_locker_is_refused(argv: list[str]) -> None:
 @pytest.mark.parametrize("name", sorted(line.IDLE))
 def test_an_option_without_effect_is_told_by_check_config(name: str) -> None:
     row = next(row for row in mailutils.OPTIONS if row.long == name)
-    value = {"lock-flags": "RTP", "stat-file": "/x"}.get(name, "1") if row.value else ""
+    value = {"stat-file": "/x"}.get(name, "1") if row.value else ""
     asked = read(f"--{name}={value}" if value else f"--{name}", "--config-lint")
     told = [str(one) for one in check.findings(asked, os.geteuid())]
     assert f"hint: --{name} has no effect: {line.IDLE[name]}" in told
@@ -246,8 +255,15 @@ def test_an_operand_is_refused() -> None:
         ("locking { type dotlock; };", "locks_kinds", ("dotlock", "fcntl")),
         ("locking { retry-count 4; retry-sleep 2; };", "locks_timeout", 8),
         ("locking { retry-count 4; retry-timeout 3; };", "locks_timeout", 12),
+        ("locking { expire-timeout 90; };", "locks_stale", 90),
+        ("locking { expire-timeout 5 minutes; };", "locks_stale", 300),
         ("logging { facility local3; };", "log_facility", "local3"),
         ("logging { syslog no; };", "log_to", "stderr"),
+        ("logging { tag foo; };", "log_ident", "foo"),
+        ("logging { severity WARNING; };", "log_severity", "warning"),
+        ("logging { print-severity yes; };", "log_prefix", ("severity",)),
+        ("logging { print-severity yes; session-id yes; };", "log_prefix", ("session", "severity")),
+        ("logging { session-id yes; session-id no; };", "log_prefix", ()),
         ("tcp-wrappers { daemon x; };", "hosts_access_daemon", "x"),
         ("tcp-wrappers { allow-table /a; };", "hosts_access_allow", "/a"),
         ("tcp-wrappers { deny-table /d; };", "hosts_access_deny", "/d"),
@@ -270,7 +286,23 @@ def test_an_operand_is_refused() -> None:
         ("server :110 { transcript yes; };", "debug", True),
         ("acl { allow from 10.0.0.0/8; deny any; };", "access", ("allow 10.0.0.0/8", "deny any")),
         ("acl { log 10.0.0.0/255.0.0.0; };", "access", ("log 10.0.0.0/8",)),
-        ("server :110 { acl { deny 192.0.2.1; }; };", "access", ("deny 192.0.2.1/32",)),
+        ('acl { log from any "Connect from ${address}"; };', "access", ("log any Connect from ${address}",)),
+        ("acl { exec from ::1 /bin/x a b; };", "access", ("exec ::1/128 /bin/x a b",)),
+        (
+            "acl { ifexec any \"/bin/x 'a b' ${port}\" c; };",
+            "access",
+            ("ifexec any /bin/x 'a b' ${port} c",),
+        ),
+        (
+            "mode daemon; server :110 { acl { deny 192.0.2.1; }; };",
+            "listen",
+            (Listener(":110", access=("deny 192.0.2.1/32",)),),
+        ),
+        (
+            "mode daemon; server :1 { acl { deny any; }; }; acl { log any; }; server :2 { acl { allow ::1; }; };",
+            "listen",
+            (Listener(":1", access=("deny any",)), Listener(":2", access=("allow ::1/128",))),
+        ),
     ],
 )
 def test_a_statement_does_what_the_manual_says(
@@ -311,14 +343,21 @@ def test_a_statement_without_effect_is_told_by_check_config(conf: Callable[..., 
         ("/* x", "the comment that begins there does not end"),
         ("locking { type null; };", "without a lock a delivery could damage the mailbox"),
         ("locking { external-locker /x; };", "external-locker: '/x' is refused"),
-        ("acl { exec any /bin/x; };", "exec: is refused: no program is run"),
+        ("acl { exec any x; };", "exec: 'x': a program is named by its absolute path"),
+        ('acl { ifexec any "/bin/x ${user}"; };', "there is no variable ${user}, only aclno, address, family, port"),
+        ("acl { ifexec any; };", "ifexec: '': a program is named by its absolute path"),
+        ('acl { exec any "/bin/x \'a"; };', "No closing quotation"),
+        (r'acl { exec any "/bin/x \\n"; };', "holds an escape of C"),
+        ("acl { allow any 10.0.0.1; };", "nothing follows the network of allow"),
         ("acl { deny unix; };", "'unix' is neither an address nor a network"),
-        ("auth { authentication ldap; };", "names ldap, which is refused"),
+        ("auth { authentication ldap; };", "names ldap, which is refused: no LDAP server is asked here; name pam"),
+        ("auth { authentication ldap; };", "pam_ldap.so in /etc/pam.d/gnu-pop3d (pam.service) and ldap in nsswitch"),
+        ("auth { authentication sql:pam; };", "pam_mysql.so in /etc/pam.d/gnu-pop3d (pam.service)"),
+        ("auth { authorization radius; };", "pam_radius_auth.so in /etc/pam.d/gnu-pop3d (pam.service)"),
         ("mailbox { mailbox-type mh; };", "'mh' is a kind of mailbox that is not read here"),
         ('mailbox { mailbox-pattern "/x;type=index;param=2;user=${user}"; };', "hash_spool"),
         ("logging { facility frob; };", "log.facility = 'frob'"),
         ('include "/nonexistent";', "there is no file or folder /nonexistent"),
-        ("server :1 { acl { deny any; }; }; server :2 { };", "is refused in one server of several"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(conf: Callable[..., Invocation], text: str, words: str) -> None:
@@ -405,6 +444,19 @@ def test_pop3d_toml_wins_over_mailutils_conf(conf: Callable[..., Invocation], tm
     assert commandline.read(line, {}, euid=1000).settings.timeout == 120
 
 
+def test_a_port_on_the_command_line_keeps_the_rules_of_the_one_server(conf: Callable[..., Invocation]) -> None:
+    made = conf("server :995 { acl { deny any; }; };", "-d", "-p", "1110").settings
+    assert made.listen == (Listener(":1110", access=("deny any",)),)
+    with pytest.raises(ConfigurationError, match="in the place of several whose acl differ"):
+        conf("server :1 { acl { deny any; }; }; server :2 { };", "-d", "-p", "1110")
+
+
+def test_the_log_has_the_words_of_the_version_that_is_replaced() -> None:
+    assert (settings().log_style, settings().log_ident) == ("mailutils", "pop3d")
+    older = settings("-t", "60")
+    assert (older.log_style, older.log_ident) == ("mailutils0", "gnu-pop3d")
+
+
 def test_config_verbose_tells_what_each_statement_became(conf: Callable[..., Invocation]) -> None:
     assert "line 1: timeout: is timeout = 60" in conf("timeout 60;", "--config-verbose").notes[0]
 
@@ -414,8 +466,8 @@ def test_config_verbose_tells_what_each_statement_became(conf: Callable[..., Inv
 
 def test_options_may_stand_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "mailutils.rc").write_text(
-        "# all of them\nmailutils --mail-spool=/x --folder=/y\n:mailbox --mail-spool /var/spool/mail\n"
-        "imap4d --frob\npop3d --daemon=5 \\\n  --timeout=60 -p 1110 # ours\n"
+        "# pop3d --frob\n:mailbox --mail-spool=/x --folder=/y\n:mailbox --mail-spool /var/spool/mail\n"
+        "imap4d --frob\n  pop3d --daemon=5 \\\n  --timeo\\\n# between\n\n  ut=60 -p 1110\n"
     )
     made = read()
     assert (made.settings.spool, made.settings.timeout, made.settings.limits_sessions) == ("/var/spool/mail", 60, 5)
@@ -427,7 +479,59 @@ def test_options_may_stand_in_a_file(tmp_path: Path) -> None:
     assert settings("--no-config").timeout == 600
 
 
-@pytest.mark.parametrize("text", ["pop3d --frob", "pop3d --sql-host=x", "pop3d word", 'pop3d "'])
+@pytest.mark.parametrize(
+    ("key", "counts"),
+    [
+        *(("pop3d", True), ("pop3", True), ("pop3d-x", False), ("mailutils", False), ("imap4d", False)),
+        *(
+            (":mailbox", True),
+            (":daemon", True),
+            (":logging", True),
+            (":da", True),
+            (":mailer", False),
+            (":sieve", False),
+        ),
+    ],
+)
+def test_a_line_is_for_programs_of_that_name_or_group(tmp_path: Path, key: str, counts: bool) -> None:
+    """read_rc() of mu_argp.c: the key is the beginning of the program's name, or of that of a group that it has."""
+    (tmp_path / "mailutils.rc").write_text(f"{key} --timeout=60\n")
+    assert settings().timeout == (60 if counts else 600)
+
+
+def test_a_hash_within_a_line_is_no_comment(tmp_path: Path) -> None:
+    (tmp_path / "mailutils.rc").write_text("pop3d --mail-spool=/var/mail#1 -x\n")
+    assert settings().spool == "/var/mail#1"
+    assert settings().debug is True
+
+
+@pytest.mark.parametrize("text", ["timeout 60;", "# ours\n\nprogram pop3d {\n  timeout 60;\n};\n", "timeout\n60\n;"])
+def test_a_file_of_that_name_may_be_in_the_language_of_later_versions(tmp_path: Path, text: str) -> None:
+    """Manual of 3.15, "Mailutils Configuration File": without mailutils.conf mailutils.rc is used in its place."""
+    (tmp_path / "mailutils.rc").write_text(text)
+    made = settings()
+    assert (made.timeout, made.uidl) == (60, "mailutils3")
+    assert settings("--no-config").timeout == 600
+
+
+def test_a_file_that_the_command_line_names_may_be_of_0_6(tmp_path: Path) -> None:
+    (tmp_path / "old.rc").write_text("# ours\npop3d --timeout=60\n")
+    made = settings(f"--config-file={tmp_path}/old.rc", "--set", ".undelete=yes")
+    assert (made.timeout, made.uidl, made.deletion_marks) == (60, "mailutils0", "ignored")
+    assert "there is no such file" in refusal("--config-file=nowhere")
+
+
+@pytest.mark.parametrize("text", ["timeout 60;", "pop3d -t 60"])
+def test_beside_mailutils_conf_it_is_ignored(no_site_file: Path, tmp_path: Path, text: str) -> None:
+    """The same: "legacy configuration file ... ignored"."""
+    (tmp_path / "mailutils.rc").write_text(text)
+    no_site_file.write_text("undelete yes;")
+    made = read()
+    assert made.settings.timeout == 600
+    assert any("mailutils.rc has no effect" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("text", ["pop3d --frob", "pop3d --sql-host=x", "pop3d -x word", 'pop3d -x "'])
 def test_what_is_wrong_in_that_file_is_told_with_its_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "mailutils.rc").write_text(f"\n{text}\n")
     assert refusal().startswith(f"{tmp_path}/mailutils.rc line 2: ")

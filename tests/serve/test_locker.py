@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +116,18 @@ def test_the_lock_of_somebody_else_is_respected() -> None:
         assert lock.exists()
         with server.dialogue() as line:
             assert fetched(line, "bob")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("stale", "lets_in"), [(60, True), (600, False)])
+def test_how_old_a_lock_of_nobodys_may_be_is_a_setting(mode: str, stale: int, lets_in: bool) -> None:
+    with serving(serve__mode=mode, locks__timeout=0, locks__stale=stale) as server:
+        lock = Path(f"{server.maildrop('alice')}.lock")
+        lock.write_text("")
+        os.utime(lock, (time.time() - 300, time.time() - 300))
+        with server.dialogue() as line:
+            assert line.login("alice", USERS["alice"]).startswith(b"+OK") is lets_in
+            assert lets_in or lock.exists()
 
 
 @pytest.mark.parametrize("mode", MODES)

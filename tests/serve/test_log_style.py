@@ -1,4 +1,4 @@
-"""log.style = popa3d: all processes of a session write the lines that popa3d wrote, also those that see no file."""
+"""log.style: all processes of a session write the lines that the old program wrote, also those that see no file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ kinds = pytest.mark.parametrize("kind", [as_root, pytest.param(Server, id="one p
 
 
 @contextlib.contextmanager
-def serving(kind: type[Server], *options: str) -> Iterator[Server]:
+def serving(kind: type[Server], *options: str, name: str = "popa3d") -> Iterator[Server]:
     with open_folder() as folder:
-        settings = {"auth.refusal_delay": 0, "log.style": "popa3d", "log.ident": "popa3d"}
+        settings = {"auth.refusal_delay": 0, "log.style": name, "log.ident": name}
         more = {} if kind is Rooted else {"users": USERS}
         server = kind(folder, settings=settings, options=options, **more)  # type: ignore[arg-type]
         server.fill("alice", [mail("one", b"text\n")])
@@ -64,3 +64,18 @@ def test_a_mailbox_that_is_none_is_refused_in_its_words(kind: type[Server]) -> N
         with server.dialogue() as line:
             assert line.login("alice", USERS["alice"]).startswith(b"-ERR")
         server.log.wait_for("Failed or refused to load the mailbox of alice$")
+
+
+@kinds
+@pytest.mark.parametrize("mode", ["standalone", "prefork"])
+def test_mailutils_names_the_mailbox(kind: type[Server], mode: str) -> None:
+    with serving(kind, "--set", f"serve.mode={mode}", "--set", "log.prefix=severity", name="mailutils") as server:
+        with server.dialogue() as line:
+            assert line.login("nobody-here", "wrong").startswith(b"-ERR")
+        server.log.wait_for(r"mailutils\[\d+\]: info: user `\(unknown:[0-9a-f]+\)' nonexistent$")
+        with server.dialogue() as line:
+            assert line.login("alice", USERS["alice"]).startswith(b"+OK")
+            assert line.ask("QUIT").startswith(b"+OK")
+        server.log.wait_for(r"info: POP3 login: user `alice', source virtdomain$")
+        server.log.wait_for(rf"info: user `alice' logged in with mailbox `{server.maildrop()}' \(1 message\)$")
+        server.log.wait_for(r"info: session ended for user: alice$")

@@ -40,6 +40,8 @@ def test_no_client_gets_such_a_text() -> None:
 class InItsPlace(Server):
     """Listening by a configuration of mailutils' language, which stands for --listen."""
 
+    conf = "server 127.0.0.1:0 { };\nacl { allow 127.0.0.1; deny any; };\nlogin-delay 5 minutes;\n"
+
     def command(self) -> list[str]:
         return LINE
 
@@ -48,10 +50,7 @@ class InItsPlace(Server):
 
     def whole_line(self) -> list[str]:
         conf = self.folder / "pop3d.conf"
-        conf.write_text(
-            "mode daemon; tcp-wrappers { enable no; };\n"
-            "server 127.0.0.1:0 { };\nacl { allow 127.0.0.1; deny any; };\nlogin-delay 5 minutes;\n"
-        )
+        conf.write_text(f"mode daemon; tcp-wrappers {{ enable no; }};\n{self.conf}")
         self.give(conf)
         return [*self.command(), "--qp-config", "none", f"--config-file={conf}", "--foreground", *self.arguments()]
 
@@ -71,3 +70,29 @@ def test_it_serves_by_its_configuration_and_speaks_as_mailutils() -> None:
             assert line.ask(f"PASS {PASSWORD}").startswith(
                 b"-ERR [LOGIN-DELAY] Attempt to log in within the minimum login delay"
             )
+
+
+class WithTwoDoors(InItsPlace):
+    conf = (
+        "server 127.0.0.1:0 { };\n"
+        'server 127.0.0.2:0 { acl { log any "${address} is at ${port}"; ifexec any "/bin/false ${address}"; }; };\n'
+        "acl { allow any; };\nlogin-delay 5 minutes;\nlogging { tag foo; print-severity yes; };\n"
+    )
+
+
+def test_an_acl_counts_at_its_server_alone_and_the_log_is_mailutils() -> None:
+    with open_folder() as folder, WithTwoDoors(folder) as server:
+        other = int(server.log.wait_for(r"listening on 127\.0\.0\.2:(\d+)")[1])
+        with socket.create_connection(("127.0.0.2", other), PATIENCE) as refused:
+            assert refused.recv(100) == b""
+            server.log.wait_for(rf"foo\[\d+\]: info: 127\.0\.0\.1 is at {refused.getsockname()[1]}\b")
+        server.log.wait_for(r"foo\[\d+\]: warning: .*refused connect from 127\.0\.0\.1 by access")
+        for said in (b"+OK opened mailbox for alice", b"-ERR [LOGIN-DELAY]"):
+            with server.dialogue() as line:
+                line.line()
+                line.ask("USER alice")
+                assert line.ask(f"PASS {PASSWORD}").startswith(said)
+                line.ask("QUIT")
+        server.log.wait_for(r"foo\[\d+\]: info: POP3 login: user `alice', source virtdomain$")
+        server.log.wait_for(r"info: session ended for user: alice$")
+        server.log.wait_for(r"info: user `alice' tried to log in within the minimum allowed delay$")

@@ -14,9 +14,11 @@ import pytest
 
 import qpopper_py
 from qpopper_py.errors import MaildropBusy, MaildropTrouble
+from qpopper_py.settings import Settings
 from qpopper_py.store import dotlock
 from qpopper_py.store.dotlock import Dotlocks
 from qpopper_py.store.lock import MaildropLock
+from qpopper_py.store.lock import lock_of as maildrop_lock
 
 from .boxes import message, refuse, store
 
@@ -207,7 +209,27 @@ def state(age=1, uid=None, device=LOCAL):
 )
 def test_a_lock_is_stale_when_its_holder_is_known_dead_or_it_is_old(contents, lock_state, stale):
     contents = contents.replace("OURS", str(os.getpid()))
-    assert dotlock.is_stale(contents.encode(), lock_state, NOW) is stale
+    assert dotlock.is_stale(contents.encode(), lock_state, NOW, 300) is stale
+
+
+@pytest.mark.parametrize(("age", "stale", "verdict"), [(61, 60, True), (59, 60, False), (10**6, 0, False)])
+def test_the_age_is_a_setting_and_0_is_none(age, stale, verdict):
+    assert dotlock.is_stale(b"", state(age), NOW, stale) is verdict
+    assert dotlock.is_stale(f"{DEAD}\n".encode(), state(age), NOW, stale)
+
+
+@pytest.mark.parametrize(("stale", "had"), [(60, True), (600, False), (0, False)])
+def test_the_setting_reaches_the_lock(box, fd, stale, had):
+    """A lock without a number in it, as the tool lockfile(1) makes it."""
+    left = box.parent / "box.lock"
+    left.write_text("")
+    os.utime(left, (time.time() - 300, time.time() - 300))
+    settings = Settings([("test", {"locks.stale": stale, "locks.timeout": 0})])
+    try:
+        with maildrop_lock(str(box), settings, print).held(fd, exclusive=True):
+            assert had
+    except MaildropBusy:
+        assert not had
 
 
 def test_a_stale_dotlock_is_broken_once(box, fd):
@@ -228,7 +250,7 @@ def test_a_lock_that_was_replaced_while_it_was_judged_is_not_broken(box, monkeyp
         return real(*rest)
 
     monkeypatch.setattr(dotlock, "is_stale", is_stale)
-    dotlock.break_stale(str(lock), NOW, os.geteuid())
+    dotlock.break_stale(str(lock), NOW, os.geteuid(), 300)
     assert lock.read_text() == "fresh"
 
 

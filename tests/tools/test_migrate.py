@@ -374,6 +374,22 @@ def test_a_passphrase_stays_in_the_file_of_qpopper_which_is_named(tmp_path, new,
     assert "hush" not in told + (new[0] / "pop3d.toml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("text", "uidl"),
+    [
+        (":daemon --timeout=700\n:mailbox --mail-spool=/srv/mail\nimap4d --frob\n", "mailutils0"),
+        ('timeout 700;\nmailbox { mail-spool "/srv/mail"; };\n', "mailutils3"),
+    ],
+)
+def test_mailutils_rc_moves_in_whichever_version_it_is_of(text, uidl, tmp_path, new):
+    root = tmp_path / "old"
+    put(root, "etc/inetd.conf", INETD.format("/usr/sbin/tcpd /usr/sbin/pop3d --inetd"))
+    put(root, "etc/mailutils.rc", text)
+    assert moved(root, new, program="mailutils") == command.DONE
+    settings = our_settings.read(["--config", str(new[0] / "pop3d.toml")]).settings
+    assert (settings.timeout, settings.spool, settings.uidl) == (700, "/srv/mail", uidl)
+
+
 def test_every_personality_can_move_in():
     choices = {row.personality for row in PROGRAMS.values()} - {""}
     assert set(commandline.SERVED) <= choices

@@ -1,6 +1,8 @@
 """Accounts that are not system users: accounts.file (:mod:`qpopper_py.auth.passwdfile`).
 
-Of user@domain the line ``user`` of the file accounts.domains/domain comes first, if there is one.
+Of user@domain the line ``user`` of the file accounts.domains/domain comes first, if there is one.  A user without a
+domain, of whom there is a line in accounts.domains/ADDRESS, is user@ADDRESS: that which the client called
+(getpwnam_ip_virtual() in libauth/virtual.c of GNU mailutils).
 
 The password field holds a hash, with ``{SCHEME}`` or in crypt(3)'s form; an empty one leaves the user the entries
 of the mailauth database.
@@ -73,10 +75,12 @@ class Accounts(Directory):
         self._warned: set[str] = set()
 
     def find(self, user: str, facts: "Facts") -> Account | Denied | None:
+        user = self._full(user, facts)
         line = self._line(user)
         return None if line is None else self._judge(user, line, facts)
 
     def vouch(self, credential: Credential, facts: "Facts") -> Account | Denied | None:
+        credential = credential.named(self._full(credential.user, facts))
         line = self._line(credential.user)
         if line is None:
             return None
@@ -115,6 +119,13 @@ class Accounts(Directory):
         """The uid that, beside root, may own the file."""
         owner = self._settings.accounts_owner
         return _owner(owner).pw_uid if owner and os.geteuid() == 0 else 0
+
+    def _full(self, user: str, facts: "Facts") -> str:
+        """The name with the domain that the called address stands for, if it does."""
+        folder, called = self._settings.accounts_domains, facts.local.partition("%")[0]
+        if folder and called and "@" not in user and self._found(f"{folder}/{called}", user, absent=True):
+            return f"{user}@{called}"
+        return user
 
     def _line(self, user: str) -> passwdfile.Line | None:
         name, _, domain = user.partition("@")

@@ -21,4 +21,6 @@ SETTINGS: "dict[str, object]" = {
     "uidl": "mailutils3",
     "status_headers": "write",
     "deletion_marks": "deleted",
+    "log.style": "mailutils",
+    "locks.stale": 600,
 }

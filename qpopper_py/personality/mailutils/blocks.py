@@ -7,10 +7,7 @@ if TYPE_CHECKING:
     from qpopper_py.personality.mailutils.language import Statement
     from qpopper_py.personality.mailutils.meaning import Meaning
 
-EXEC = (
-    "no program is run for a stranger's address; hosts_access has spawn and twist for that"
-    " (tcp-wrappers, hosts_options(5))"
-)
+C_ESCAPES = "abfnrtvx01234567"  # behind a backslash in the words of an acl's program
 
 
 def text_of(one: "Statement") -> str:
@@ -90,18 +87,16 @@ def server_tls_files(meaning: "Meaning", one: "Statement") -> None:
 
 
 def acl(meaning: "Meaning", one: "Statement") -> None:
-    for rule in one.block or ():
-        meaning.rules.append(access_rule(rule))
+    meaning.rules += map(access_rule, one.block or ())
 
 
 def access_rule(one: "Statement") -> str:
-    """``allow [from] ADDRESS[/MASK]`` as a rule of the setting access."""
+    """``allow [from] ADDRESS[/MASK] [TEXT]`` as a rule of the setting access."""
+    from qpopper_py.listeners import ACCESS_VERBS, check_access_text
     from qpopper_py.personality.mailutils.meaning import as_text
 
-    if one.keyword in ("exec", "ifexec"):
-        raise one.wrong(f"is refused: {EXEC}")
-    if one.keyword not in ("allow", "deny", "log") or one.block is not None:
-        raise one.wrong("is none of allow, deny and log, which an acl is made of")
+    if one.keyword not in ACCESS_VERBS or one.block is not None:
+        raise one.wrong(f"is none of {', '.join(ACCESS_VERBS)}, which an acl is made of")
     words = [as_text(value) for value in one.values]
     if words[0] == "from":
         del words[0]
@@ -109,19 +104,27 @@ def access_rule(one: "Statement") -> str:
         raise one.wrong("names no address")
     import ipaddress
 
-    network = words[0]
+    network, text = words[0], " ".join(words[1:])
     if network in ("any", "all"):
-        return f"{one.keyword} any"
+        network = "any"
+    else:
+        try:
+            network = str(ipaddress.ip_network(network.strip("[]"), strict=False))
+        except ValueError:
+            raise one.wrong(f"{network!r} is neither an address nor a network, as 10.0.0.0/8") from None
+    if any(f"\\{c}" in text for c in C_ESCAPES):
+        raise one.wrong(f"{text!r} holds an escape of C, which is not carried out here; write the character")
     try:
-        return f"{one.keyword} {ipaddress.ip_network(network.strip('[]'), strict=False)}"
-    except ValueError:
-        raise one.wrong(f"{network!r} is neither an address nor a network, as 10.0.0.0/8") from None
+        check_access_text(one.keyword, text)
+    except ValueError as why:
+        raise one.wrong(f"{text!r}: {why}") from None
+    return f"{one.keyword} {network} {text}".rstrip()
 
 
 def server_acl(meaning: "Meaning", one: "Statement") -> None:
-    """One server's rules can be everybody's only if there is no other."""
-    meaning.server_acl = one
-    acl(meaning, one)
+    """Beside the rules of the global acl: who connects there must be allowed by both."""
+    server = meaning.servers[-1]
+    server["access"] = (*server.get("access", ()), *map(access_rule, one.block or ()))  # type: ignore[misc]
 
 
 def wrappers(meaning: "Meaning", one: "Statement") -> None:
@@ -182,10 +185,19 @@ def placed(meaning: "Meaning", one: "Statement") -> None:
         meaning.set(one, {"maildrop": place})
 
 
+def shown(meaning: "Meaning", one: "Statement", what: str) -> None:
+    """print-severity and session-id: whether records begin with it."""
+    if values.boolean(text_of(one)):
+        meaning.prefix.add(what)
+    else:
+        meaning.prefix.discard(what)
+    meaning.set(one, {"log.prefix": [word for word in ("session", "severity") if word in meaning.prefix]})
+
+
 def lock_type(meaning: "Meaning", one: "Statement") -> None:
     text = text_of(one)
     if text == "external":
-        raise ValueError("is refused: locks are made by the server itself, by locks.kinds")
+        raise ValueError(f"is refused: {values.NO_LOCKER}")
     if text == "null":
         raise ValueError("is refused: without a lock a delivery could damage the mailbox")
     if text not in ("default", "dotlock", "kernel"):

@@ -15,14 +15,16 @@ PROGRAM = "pop3d"
 DEEPEST = 10  # files that include each other
 
 
-def read(line: "Line") -> "Meaning | None":
-    """What the files and --set say; None if there is nothing to read.  Raises ConfigurationError."""
-    from qpopper_py.personality.commandline import absent
+def read(line: "Line", older: str) -> "Meaning | None":
+    """What the files and --set say; None if there is nothing to read.  Raises ConfigurationError.
 
+    ``older``: a file that was read as one of 0.6.
+    """
     asked = line.value("--config-file")
     skip = any(one.option.long in ("no-config", "no-site-config") for one in line.given)
-    path, site = (asked, False) if asked is not None else ("" if skip or absent(SITE) else SITE, True)
+    path, site = (asked, False) if asked is not None else ("" if skip else site_wide(line.euid), True)
     sets = [one.value or "" for one in line.given if one.option.spelt == "--set"]
+    path = "" if older else path
     if not path and not sets:
         return None
     from qpopper_py.personality.mailutils.meaning import Meaning
@@ -36,6 +38,34 @@ def read(line: "Line") -> "Meaning | None":
         meaning.take([assignment(text)])
     meaning.finish()
     return meaning
+
+
+def of_0_6(line: "Line") -> str:
+    """The file that counts and is one of 0.6, that of --config-file or the site-wide one; empty if there is none."""
+    from qpopper_py.personality.commandline import absent
+    from qpopper_py.personality.mailutils import rc
+
+    asked = line.value("--config-file")
+    if asked is None:
+        skip = any(one.option.long in ("no-config", "no-site-config") for one in line.given)
+        if skip or absent(rc.RC):
+            return ""
+        if not absent(SITE):
+            line.notes.append(f"{rc.RC} has no effect: there is {SITE}, and then 3.x ignores it")
+            return ""
+    path = rc.RC if asked is None else os.path.join(os.getcwd(), asked)
+    return path if not absent(path) and rc.holds_options(path, line.euid) else ""
+
+
+def site_wide(euid: int) -> str:
+    """The site-wide file, or that which versions up to 3 called otherwise (manual of 3.15, "Mailutils Configuration
+    File"); empty if there is none."""
+    from qpopper_py.personality.commandline import absent
+    from qpopper_py.personality.mailutils import rc
+
+    if not absent(SITE):
+        return SITE
+    return "" if absent(rc.RC) or rc.holds_options(rc.RC, euid) else rc.RC
 
 
 class Reader:

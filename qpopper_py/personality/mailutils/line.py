@@ -17,8 +17,6 @@ IDLE = {
     "debug-level": "it traced mailutils' own library; -x logs the dialogue",
     "debug-line-info": "it belongs to --debug-level",
     "no-debug-line-info": "it belongs to --debug-level",
-    "lock-flags": "locks are always tried again, looked at for their owner, and taken over when stale",
-    "lock-expire-timeout": "a stale lock is known by its owner, or by its age, which is fixed",
     "no-user-config": "no user's own file is ever read",
     "stat-file": "our own records are in state_dir; qpopper-py login-delays --import takes the old ones over",
 }
@@ -30,6 +28,8 @@ OLDER = frozenset(
         *("pam-service", "lock-flags", "lock-retry-count", "lock-retry-timeout", "lock-expire-timeout"),
     )
 )
+
+OF_0_6 = {"mbox.separator": "mailutils0", "uidl": "mailutils0", "log.style": "mailutils0", "log.ident": "gnu-pop3d"}
 
 
 def later(_value: "str | None") -> "Mapping[str, object]":
@@ -47,12 +47,14 @@ def background(on: bool) -> "Callable[[str | None], Mapping[str, object]]":
 
 
 def lock_flags(value: "str | None") -> "Mapping[str, object]":
-    for letter in value or "":
+    """R: try again; T: take away what is too old.  P, the look at the owner, is always on."""
+    letters = value or ""
+    for letter in letters:
         if letter == "E":
-            raise ValueError("names E, the external locker, which is refused: locks are made by the server itself")
+            raise ValueError(f"names E, the external locker, which is refused: {values.NO_LOCKER}")
         if letter not in "RTP":
             raise ValueError(f"holds {letter!r}; the letters are E, R, T and P")
-    return {}
+    return ({} if "R" in letters else {"locks.timeout": 0}) | ({} if "T" in letters else {"locks.stale": 0})
 
 
 def listed(value: "str | None") -> "Mapping[str, object]":
@@ -92,15 +94,15 @@ OPTIONS: "tuple[Option, ...]" = (
         Option(f"sql-{name}", "VALUE", "refused: no SQL database is asked", sets=NO_SQL)
         for name in ["interface", "getpwnam", "getpwuid", "getpass", "host", "user", "passwd", "db", "port"]
     ),
-    Option("lock-flags", "LETTERS", "R, T and P hold always; E is refused", sets=lock_flags),
+    Option("lock-flags", "LETTERS", "R: try again, T: take away what is too old; P is always on", sets=lock_flags),
     Option("lock-retry-count", "N", "how often a lock is tried", sets=later),
     Option("lock-retry-timeout", "SECONDS", "and how long after each try", sets=later),
-    Option("lock-expire-timeout", "SECONDS", "no effect", sets=later),
+    Option("lock-expire-timeout", "SECONDS", "when a lock is too old", setting="locks.stale", read=values.whole),
     Option(
         "external-locker",
         "PROGRAM",
         "refused: locks are the server's own",
-        sets=values.refused("locks are made by the server itself, by locks.kinds"),
+        sets=values.refused(values.NO_LOCKER),
     ),
     Option("log-facility", "NAME", "the syslog facility", setting="log.facility", read=values.facility),
     Option("debug-level", "LEVEL", "no effect", sets=later),
@@ -148,22 +150,23 @@ PRINTS = {"config-help": config_help, "show-config-options": built, "license": l
 
 def configured(line: "Line") -> "list[Layer]":
     """The configuration files, -d and -p, and what several options say together."""
-    from qpopper_py.personality.commandline import absent
-    from qpopper_py.personality.mailutils import files, rc
+    from qpopper_py.personality.mailutils import files
 
     if line.operands:
         raise ConfigurationError(f"{line.operands[0]!r} is no option, and GNU mailutils' pop3d takes nothing else")
     layers: list[Layer] = []
+    older = files.of_0_6(line)
+    if older:
+        from qpopper_py.personality.mailutils import rc
+
+        layers += rc.layers(line, older)
     names = {one.option.long for one in line.given}
-    if not names & {"no-config", "no-site-config", "config-file"} and not absent(rc.RC):
-        layers += rc.layers(line)
-        names = {one.option.long for one in line.given}
     line.notes += [f"--{name} has no effect: {IDLE[name]}" for name in sorted(names & IDLE.keys())]
     if names & OLDER:
         said = "an option of GNU mailutils 0.6"
-        layers.append((said, {"mbox.separator": "mailutils0", "uidl": "mailutils0"}))
+        layers.append((said, OF_0_6))
     port = line.value("--port")
-    conf = files.read(line)
+    conf = files.read(line, older)
     if conf is not None:
         layers += conf.layers
     if ("daemon" in names or (conf is not None and conf.daemon)) and not line.inetd:
@@ -181,7 +184,10 @@ def listening(servers: "list[dict[str, object]]", port: "str | None") -> "list[L
     if port is not None:
         if not (port.isascii() and port.isdigit()) or int(port) > 65535:
             raise ConfigurationError(f"command line: --port {port!r} is not a number up to 65535")
-        return [("command line, --port", {"listen": [f":{port}"]})]
+        rules = [server.get("access", ()) for server in servers] or [()]
+        if any(one != rules[0] for one in rules):
+            raise ConfigurationError("command line: --port is one server in the place of several whose acl differ")
+        return [("command line, --port", {"listen": [{"address": f":{port}", "access": rules[0]}]})]
     return [("command line, --daemon" if not servers else "server", {"listen": servers or [":110"]})]
 
 

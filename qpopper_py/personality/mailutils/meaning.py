@@ -28,12 +28,12 @@ class Meaning:
         self.servers: list[dict[str, object]] = []
         self.rules: list[str] = []  # of acl blocks
         self.modules: list[str] = []
+        self.prefix: set[str] = set()  # what records begin with
         self.tries = 10
         self.sleep = 1
         self.spool = "/var/mail"
         self.pattern = ""
         self.kind = ""
-        self.server_acl: Statement | None = None
 
     def note(self, one: "Statement", what: str) -> None:
         self.line.notes.append(f"{one.where}: {one.keyword}: {what}")
@@ -75,8 +75,6 @@ class Meaning:
 
     def finish(self) -> None:
         """All was taken: what several statements say together."""
-        if self.server_acl and len(self.servers) > 1:
-            raise self.server_acl.wrong("is refused in one server of several: write it outside, where it holds for all")
         if self.rules:
             self.layers.append(("acl", {"access": self.rules}))
         if self.modules:

@@ -16,11 +16,18 @@ NO = ("no", "off", "nil", "false", "0")
 UNITS = (("second", 1), ("minute", 60), ("hour", 3600), ("day", 86400), ("week", 604800))
 # Modules of its lists -> what vouches here; empty: nothing to ask, for the others know the user.
 MODULES = {"pam": "pam", "generic": "unix", "system": "unix", "virtdomain": "accounts"}
+# What is not asked here, and who asks in its place.
 NEVER = {
-    "sql": "there is no source that asks an SQL database; put its users into accounts.file, or use pam with pam_mysql",
-    "ldap": "there is no source that asks an LDAP server; use pam or saslauthd, which do",
-    "radius": "there is no source that asks a RADIUS server; use pam with pam_radius_auth",
+    "sql": "no SQL database is asked here; write a query's rows into accounts.file, one user:hash:uid:gid::home: a"
+    " line, or, if nsswitch.conf knows its users, name pam, with pam_mysql.so in /etc/pam.d/gnu-pop3d (pam.service)",
+    "ldap": "no LDAP server is asked here; name pam, with pam_ldap.so in /etc/pam.d/gnu-pop3d (pam.service) and ldap in"
+    " nsswitch.conf, or have saslauthd ask it (auth.sources)",
+    "radius": "no RADIUS server is asked here; name pam, with pam_radius_auth.so in /etc/pam.d/gnu-pop3d (pam.service)",
 }
+NO_LOCKER = (
+    "what such a program is for, a lock file where users may not write the spool, the server makes itself"
+    " (locks.kinds, locks.dotlock); leave it out"
+)
 TLS = {
     "no": ("no", ""),
     "ondemand": ("starttls", ""),
@@ -123,7 +130,10 @@ def pattern(text: str) -> "Layer":
 
 
 def virtual(folder: str) -> "Layer":
-    """virtdomain: a folder of passwd files, one a domain, named after it; the mail is in HOME/INBOX, as there."""
+    """virtdomain: a folder of passwd files, one a domain, named after it; the mail is in HOME/INBOX.
+
+    Source: libauth/virtual.c, and the manual of 3.15, "The virtdomain Statement", whose example is at odds with it.
+    """
     return {"accounts.domains": path(folder).rstrip("/") or "/", "accounts.maildrop": "mbox:%h/INBOX"}
 
 
