@@ -33,7 +33,7 @@ def message_to(user: str, service: str, path: str) -> "str | None":
         for pattern in filter(None, services.split(",")):
             if re.fullmatch(of_wildmat(pattern.removeprefix("!")), service, re.DOTALL):
                 return None if pattern[0] == "!" else _shown(told)
-    except (ValueError, re.error):
+    except ValueError:
         raise CredentialStoreError(f"{path}: the entry of {user} is not VERSION, tab, SERVICES, tab, MESSAGE") from None
     return None
 
@@ -59,6 +59,19 @@ def _shown(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else "?" for c in text.lstrip("["))
 
 
+def _of_class(inside: str, negated: bool) -> str:
+    """What stands in brackets; a range whose end is before its beginning holds nothing."""
+    made, at = "", 0
+    while at < len(inside):
+        first = last = inside[at]
+        if inside[at + 1 : at + 2] == "-" and at + 2 < len(inside):
+            last, at = inside[at + 2], at + 2
+        made, at = f"{made}\\U{ord(first):08x}-\\U{ord(last):08x}" if first <= last else made, at + 1
+    if not made:
+        return "." if negated else "(?!)"
+    return f"[{'^' * negated}{made}]"
+
+
 def of_wildmat(pattern: str) -> str:
     """The same as a regular expression.  Raises ValueError: a bracket without end."""
     made, at = "", 0
@@ -69,8 +82,7 @@ def of_wildmat(pattern: str) -> str:
         elif letter == "[":
             negated = pattern[at : at + 1] == "^"
             end = pattern.index("]", at + negated + 1)  # one that comes first is itself
-            inside = pattern[at + negated : end].replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
-            made, at = f"{made}[{'^' * negated}{inside.replace('^', chr(92) + '^')}]", end + 1
+            made, at = made + _of_class(pattern[at + negated : end], negated), end + 1
         else:
             made += {"*": ".*", "?": "."}.get(letter) or re.escape(letter)
     return made
