@@ -378,6 +378,12 @@ class Tunables:
     accounts_mailboxes_db = Path(
         "accounts.mailboxes_db", "", "Cyrus' mailboxes.db: where mailboxes lie that Cyrus 3.6 and later keep below uuid"
     )
+    accounts_mailbox_acl = Choice(
+        "accounts.mailbox_acl",
+        "no",
+        ["no", "users", "groups"],
+        "only whom the ACL in accounts.mailboxes_db lets read a mailbox may open it; users: its groups do not count",
+    )
     accounts_owner = Text(
         "accounts.owner", "", "the system user who owns all these maildrops; empty: whom the file names, else ourselves"
     )
