@@ -243,6 +243,7 @@ class Tunables:
     )
     auth_strip_domain = Switch("auth.strip_domain", False, "cut a user name at its @ before it is looked up")
     auth_default_domain = Host("auth.default_domain", "", "a user name at this domain is the name without it")
+    auth_domains = Names("auth.domains", (), "user names at other domains than these are refused; empty: none is")
     auth_auth_file = Path("auth.auth_file", "", "only users whose name is a line of this file may log in")
     auth_nonauth_file = Path("auth.nonauth_file", "", "users whose name is a line of this file may not log in")
     auth_deny_db = Path("auth.deny_db", "", "Cyrus' user_deny.db, flat: who may not log in, and what they are told")

@@ -153,6 +153,7 @@ WORKS = [
     ("configdirectory: /var/lib/cyrus/", "telemetry.prefix", "pop3-"),
     ("failedloginpause: 5", "auth.refusal_delay", 5),
     ("failedloginpause: 5s", "auth.refusal_delay", 5),
+    ("loginrealms: a.b C.D", "auth.domains", ("a.b", "C.D")),
     ("maxlogins_per_host: 7", "limits.sessions_address", 7),
     ("maxlogins_per_user: 3", "limits.sessions_user", 3),
     ("plaintextloginpause: 2", "auth.login_pause", 2),
