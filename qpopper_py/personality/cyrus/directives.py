@@ -33,7 +33,7 @@ def certificate(value: str) -> "Mapping[str, object]":
 
 
 def key(value: str) -> "Mapping[str, object]":
-    return {} if value == "disabled" else {"tls.key": value}
+    return {"tls.mode": "no"} if value == "disabled" else {"tls.key": value}
 
 
 WORKS: "dict[str, Sets]" = {
@@ -99,7 +99,7 @@ TOGETHER = {
     "virtdomains": "the mail of user@domain is below domain/ in the partition, in any case",
 }
 NO_EFFECT = {
-    "admins": "POP3 knows no administrators",
+    "admins": "nobody logs in as somebody else, by SASL neither, and the user of such a name is one like others",
     "altnamespace": "the folders of popsubfolders are below the INBOX, in any case",
     "auditlog": "the log has logins and what was deleted, in records of its own",
     "autocreate_quota": "nobody's mailbox is made by logging in",
@@ -120,15 +120,26 @@ NO_EFFECT = {
     "tls_session_timeout": "sessions of TLS are OpenSSL's, by its defaults",
     "umask": "what is written is the owner's alone",
 }
+NO_SQL = (
+    "secrets in other databases are not asked; run saslauthd -a pam with pam_mysql, pam_pgsql or pam_ldap and say"
+    " sasl_pwcheck_method: saslauthd, or set them with saslpasswd2 and say sasl_auxprop_plugin: sasldb"
+)
 # (option, the values that are refused, why)
 REFUSED = (
-    ("allowanonymouslogin", read.switch, "nobody logs in without a name; say no"),
+    ("allowanonymouslogin", read.switch, "the mail of the user anonymous is nobody's without a password; say no"),
+    ("sasl_auxprop_plugin", lambda value: not {"sql", "ldapdb"}.isdisjoint(value.lower().split()), NO_SQL),
+    ("sasl_sql_select", bool, NO_SQL),
     (
         "userdeny_db",
         lambda value: value != "flat",
         "only a flat one is read; run: cvt_cyrusdb OLD FORM NEW flat; put the new one in its place, and say flat",
     ),
 )
+OLD_NAMES = {  # up to 2.4; for the first two pop3's own counted before the general one
+    "tls_pop3_cert_file": "tls_cert_file",
+    "tls_pop3_key_file": "tls_key_file",
+    "autocreatequota": "autocreate_quota",
+}
 ELSEWHERE = "is no option of pop3d's that is known here, so other programs may read it"
 
 
@@ -156,11 +167,12 @@ def settings_of(values: "Values", service: str, path: str, debugger: bool, notes
 
 
 def own(values: "Values", service: str) -> "Values":
-    """The options by their plain names: what begins with the service's name counts for it, and before the plain one."""
+    """The options by their plain names of now: what begins with the service's name counts for it, and before others."""
     prefix = service.lower() + "_"
     ours = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
     plain = {name: value for name, value in values.items() if not name.startswith(prefix)}
-    return {**plain, **ours}
+    old = {new: values[name] for name, new in OLD_NAMES.items() if name in values}
+    return {**{name: value for name, value in plain.items() if name not in OLD_NAMES}, **old, **ours}
 
 
 def tried(reader: "Callable[[str], T]", name: str, given: "tuple[str, str]") -> "T":
