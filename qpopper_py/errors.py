@@ -11,6 +11,7 @@
         MaildropBusy         [IN-USE]: another session or a delivery holds it
         MaildropUnusable     [SYS/PERM]: not a mailbox, not the user's, not a file
         MaildropMissing      [SYS/TEMP]: the user has no such folder
+        MaildropForbidden    [SYS/TEMP]: the user may know of it, and not read it
         MaildropTrouble      [SYS/TEMP]: the system refused (ENOSPC, EIO, ...); nothing was changed, or the text says
         MaildropChanged      somebody else changed it under the session; ends it without an update
       ConnectionOver         the client can no longer be talked to
@@ -83,6 +84,10 @@ class MaildropUnusable(MaildropError):
 
 class MaildropMissing(MaildropError):
     """The user has no folder of the name that the login asked for."""
+
+
+class MaildropForbidden(MaildropError):
+    """The user may know of the maildrop, and not read it; the code is that of Cyrus."""
 
 
 class MaildropTrouble(MaildropError):

@@ -243,6 +243,7 @@ class Tunables:
     )
     auth_strip_domain = Switch("auth.strip_domain", False, "cut a user name at its @ before it is looked up")
     auth_default_domain = Host("auth.default_domain", "", "a user name at this domain is the name without it")
+    auth_domains = Names("auth.domains", (), "user names at other domains than these are refused; empty: none is")
     auth_auth_file = Path("auth.auth_file", "", "only users whose name is a line of this file may log in")
     auth_nonauth_file = Path("auth.nonauth_file", "", "users whose name is a line of this file may not log in")
     auth_deny_db = Path("auth.deny_db", "", "Cyrus' user_deny.db, flat: who may not log in, and what they are told")
@@ -377,6 +378,12 @@ class Tunables:
     )
     accounts_mailboxes_db = Path(
         "accounts.mailboxes_db", "", "Cyrus' mailboxes.db: where mailboxes lie that Cyrus 3.6 and later keep below uuid"
+    )
+    accounts_mailbox_acl = Choice(
+        "accounts.mailbox_acl",
+        "no",
+        ["no", "users", "groups"],
+        "only whom the ACL in accounts.mailboxes_db lets read a mailbox may open it; users: its groups do not count",
     )
     accounts_owner = Text(
         "accounts.owner", "", "the system user who owns all these maildrops; empty: whom the file names, else ourselves"

@@ -57,6 +57,9 @@ class Policy:
             return f"uid {account.uid} is below auth.minimum_uid"
         if account.system and settings.auth_check_shells and (why := unfit(account.shell)):
             return why
+        domain = account.user.partition("@")[2].lower()
+        if domain and settings.auth_domains and domain not in map(str.lower, settings.auth_domains):
+            return "is at a domain that is none of auth.domains"
         path = settings.auth_nonauth_file
         if path and listed(account.user, path):
             return f"is listed in {path} (auth.nonauth_file)"

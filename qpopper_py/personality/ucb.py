@@ -67,6 +67,7 @@ TEXTS = {
     "busy": "Maildrop lock busy!  Is another session active?",
     "unusable": "Unable to process From lines (envelopes), change recognition modes or check for corrupted mail drop.",
     "missing": "There is no such folder.",
+    "forbidden": "You may not read this mail drop.",
     "trouble": "Unable to read the mail drop; try again in a few minutes.",
     "changed": "The mail drop was changed by another program; nothing was deleted.",
     "update_failed": "POP mailbox update failed!  Nothing was deleted.",

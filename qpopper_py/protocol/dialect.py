@@ -72,6 +72,7 @@ TEXTS = {
     "busy": "",
     "unusable": "",
     "missing": "",
+    "forbidden": "",
     "trouble": "",
     "changed": "",
     "update_failed": "",

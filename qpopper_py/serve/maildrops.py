@@ -61,14 +61,18 @@ def open_maildrop(
     place, why = maildrop_of(account, settings)
     if not place:
         return NoStore(MaildropUnusable(why))
-    if account.folder:
-        from qpopper_py.serve.folders import place_of
+    try:
+        if settings.accounts_mailbox_acl != "no":
+            from qpopper_py.serve import mailbox_acl
 
-        try:
+            mailbox_acl.check(account, settings)
+        if account.folder:
+            from qpopper_py.serve.folders import place_of
+
             place = place_of(place, account, settings)
-        except MaildropError as trouble:
-            return NoStore(trouble)
-    elif settings.bulletins_source:
+    except MaildropError as trouble:
+        return NoStore(trouble)
+    if settings.bulletins_source and not account.folder:
         from qpopper_py.store.bulletin_numbers import Reader
         from qpopper_py.store.bulletins import post_bulletins
 

@@ -5,6 +5,7 @@ from qpopper_py.errors import (
     MaildropBusy,
     MaildropChanged,
     MaildropError,
+    MaildropForbidden,
     MaildropMissing,
     MaildropUnusable,
     Refused,
@@ -23,6 +24,7 @@ MAILDROP = (
     (LoginTooEarly, "login_delay"),
     (MaildropUnusable, "unusable"),
     (MaildropMissing, "missing"),
+    (MaildropForbidden, "forbidden"),
     (MaildropChanged, "changed"),
     (MaildropError, "trouble"),
 )

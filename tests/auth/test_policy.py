@@ -42,6 +42,26 @@ def test_by_default_nothing_stands_against_an_account(configure: Callable[..., S
         assert judged(configure(), facts, each) == ""
 
 
+@pytest.mark.parametrize(
+    ("user", "domains", "refused"),
+    [
+        ("alice@b.org", ["a.org", "B.org"], False),
+        ("alice@B.ORG", ["a.org", "b.org"], False),
+        ("alice", ["a.org"], False),
+        ("alice@b.org", [], False),
+        ("alice@b.org", ["a.org"], True),
+        ("alice@b.org", ["b.organisation", "b", "org"], True),
+    ],
+)
+def test_a_name_at_a_domain_that_is_not_listed_is_refused(
+    configure: Callable[..., Settings], facts: Facts, user: str, domains: list[str], refused: bool
+) -> None:
+    settings = configure(**{"auth.domains": domains})
+    assert judged(settings, facts, account(user, system=False)) == (
+        "is at a domain that is none of auth.domains" if refused else ""
+    )
+
+
 class TestLists:
     @pytest.mark.parametrize(
         "text",

@@ -21,11 +21,11 @@ pytestmark = [pytest.mark.root, pytest.mark.client("saslpasswd2")]
 PASS = b"PASS " + SECRET.encode() + b"\r\n"
 MORE = """\
 popsubfolders: yes
-autocreate_inbox_folders: Sub | Sub{0}Deep | Spa ce
-autocreate_acl: Sub{0}Deep anyone p
-"""
-SLASH = MORE.format("/") + "unixhierarchysep: yes\naltnamespace: yes"
-DOT = MORE.format(".") + "unixhierarchysep: no\naltnamespace: no"
+autocreate_inbox_folders: Sub | Sub.Deep | Spa ce
+autocreate_acl: Sub.Deep anyone p
+"""  # levels are parted by a dot there, whatever unixhierarchysep says
+SLASH = MORE + "unixhierarchysep: yes\naltnamespace: yes"
+DOT = MORE + "unixhierarchysep: no\naltnamespace: no"
 
 
 def filled(pair: Pair, separator: str) -> None:
@@ -64,6 +64,12 @@ def test_a_folder_is_opened_with_the_same_mail(pair: Pair, folder: bytes) -> Non
         return
     assert (b"the folder" in theirs) == (b"Deep" in folder)
     assert ours == theirs
+
+
+def test_one_separator_opens_the_folder_below_the_folder_in_both(pair: Pair) -> None:
+    for said in (pair.theirs, pair.ours):
+        opened = [b"the folder" in said(seen(NAME + folder)) for folder in (b"+Sub/Deep", b"+Sub.Deep")]
+        assert sorted(opened) == [False, True]
 
 
 @pytest.mark.parametrize("name", [NAME.upper() + b"+Sub", b"nobody+Sub"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import smtplib
 import ssl
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,28 @@ def test_the_file_that_shuts_the_server_is_told_alike_but_without_a_greeting_bef
 )
 def test_a_name_at_the_default_domain_is_the_name_without_it(pair: Pair) -> None:
     for name in ("", "@mail.example.org", "@MAIL.example.org", "@other.example.org", "@", "+@mail.example.org"):
+        script = b"USER " + (USER + name).encode() + b"\r\n" + PASS + b"STAT\r\nQUIT\r\n"
+        assert pair.ours(script) == pair.theirs(script), name
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        f"virtdomains: userid\n{more}"
+        for more in (
+            "servername: mail.example.org",
+            "loginrealms: other.example.org Mail.Example.ORG",
+            "loginrealms: mail.example.organisation other.example.org",
+            "loginrealms: other.example.org\ndefaultdomain: mail.example.org",
+        )
+    ],
+    indirect=True,
+)
+def test_names_at_a_domain_that_loginrealms_does_not_list_are_refused(pair: Pair) -> None:
+    with smtplib.LMTP(str(pair.cyrus.folder / "run/lmtp"), local_hostname="client.example.org") as lmtp:
+        to = [f"{USER}@mail.example.org"]  # it has a mailbox, whoever may log in
+        assert lmtp.sendmail("carol@example.com", to, b"Subject: x\r\n\r\ntext\r\n") == {}
+    for name in ("", "@mail.example.org", "@MAIL.example.org"):
         script = b"USER " + (USER + name).encode() + b"\r\n" + PASS + b"STAT\r\nQUIT\r\n"
         assert pair.ours(script) == pair.theirs(script), name
 

@@ -153,6 +153,7 @@ WORKS = [
     ("configdirectory: /var/lib/cyrus/", "telemetry.prefix", "pop3-"),
     ("failedloginpause: 5", "auth.refusal_delay", 5),
     ("failedloginpause: 5s", "auth.refusal_delay", 5),
+    ("loginrealms: a.b C.D", "auth.domains", ("a.b", "C.D")),
     ("maxlogins_per_host: 7", "limits.sessions_address", 7),
     ("maxlogins_per_user: 3", "limits.sessions_user", 3),
     ("plaintextloginpause: 2", "auth.login_pause", 2),
@@ -182,6 +183,10 @@ WORKS = [
     ("tls_cert_file: /c", "tls.certificate", "/c"),
     ("tls_cert_file: disabled", "tls.mode", "no"),
     ("tls_server_key: /k", "tls.key", "/k"),
+    ("tls_pop3_cert_file: /p\ntls_cert_file: /c", "tls.certificate", "/p"),
+    ("tls_cert_file: /c\ntls_pop3_cert_file: disabled", "tls.mode", "no"),
+    ("tls_pop3_key_file: /p\ntls_key_file: /k", "tls.key", "/p"),
+    ("tls_key_file: /k\ntls_pop3_key_file: disabled", "tls.mode", "no"),
     ("tls_key_file: /k", "tls.key", "/k"),
     ("tls_client_ca_file: /a", "tls.ca", "/a"),
     ("tls_ca_file: /a", "tls.ca", "/a"),
@@ -214,6 +219,10 @@ WORKS = [
     ("configdirectory: /c/\nuserdeny_db: flat", "auth.deny_db", "/c/user_deny.db"),
     ("configdirectory: /c\nuserdeny_db_path: /d/deny", "auth.deny_db", "/d/deny"),
     ("userdeny_db_path: /d/deny", "auth.deny_service", "pop3"),
+    ("configdirectory: /c\npopuseacl: yes", "accounts.mailbox_acl", "groups"),
+    ("mboxlist_db_path: /c/m.db\npopuseacl: yes\nunix_group_enable: no", "accounts.mailbox_acl", "users"),
+    ("configdirectory: /c\npopuseacl: no", "accounts.mailbox_acl", "no"),
+    ("configdirectory: /c", "accounts.mailbox_acl", "no"),
     ("popsubfolders: yes", "subfolders", "/"),
     ("popsubfolders: yes\nunixhierarchysep: yes", "subfolders", "/"),
     ("popsubfolders: yes\nunixhierarchysep: no", "subfolders", "."),
@@ -297,9 +306,14 @@ def test_pop3d_toml_and_the_command_line_are_stronger(folder: Path) -> None:
         ("sasl_pwcheck_method: alwaystrue\n", "alwaystrue"),
         ("tls_versions: tls9\n", "tls1_2"),
         ("allowanonymouslogin: yes\n", "allowanonymouslogin: yes"),
+        ("sasl_auxprop_plugin: sql\n", "saslauthd -a pam"),
+        ("sasl_auxprop_plugin: sasldb SQL\n", "saslauthd -a pam"),
+        ("sasl_sql_select: SELECT password FROM users\n", "saslauthd -a pam"),
         ("sasl_minimum_layer: much\n", "auth.minimum_layer"),
         ("tls_client_certs: perhaps\n", "is not one of off"),
         ("virtdomains: perhaps\n", "neither yes nor no"),
+        ("popuseacl: yes\n", "configdirectory"),
+        ("configdirectory: /c\nauth_mech: pts\npopuseacl: yes\n", "auth_mech: pts"),
         ("userdeny_db: sql\n", "cvt_cyrusdb"),
         ("userdeny_db: twoskip\n", "cvt_cyrusdb"),
         ("defaultpartition: x\npartition-y: /y\n", "there is no partition-x"),
@@ -333,8 +347,9 @@ def test_debians_file_is_read_and_each_directive_without_effect_is_told(folder: 
     assert settings.auth_cleartext == "always"
     assert settings.log_ident == "cyrus/pop3"
     told = {re.split(r"[: ]", note.split(" line ")[1].partition(": ")[2])[0] for note in invocation.notes}
+    names = [line.partition(":")[0] for line in DEBIAN.splitlines()]
     without = (
-        {line.partition(":")[0] for line in DEBIAN.splitlines()}
+        {directives.OLD_NAMES.get(name, name) for name in names}
         - directives.WORKS.keys()
         - set(directives.TOGETHER)
         - {"partition-default", "partition-news", "allowanonymouslogin"}
@@ -378,6 +393,7 @@ def test_the_page_has_every_option_and_directive_with_its_verdict() -> None:
     expected = {row.letter: "works" for row in cyrus.OPTIONS}
     expected |= dict.fromkeys([*directives.WORKS, *directives.TOGETHER], "works")
     expected |= dict.fromkeys(directives.NO_EFFECT, "no effect")
+    expected |= {old: expected[new] for old, new in directives.OLD_NAMES.items()}
     expected |= {name: "refused" for name, _, _ in directives.REFUSED if name not in directives.WORKS}
     assert rows() == expected
 

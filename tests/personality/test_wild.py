@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from qpopper_py.errors import ConfigurationError
 from qpopper_py.personality import check, commandline
 from qpopper_py.personality.cyrus import cyrus_conf, directives
 from qpopper_py.settings import rows
@@ -334,7 +335,6 @@ notifysocket: /var/run/cyrus/socket/notify
 syslog_prefix: cyrus
 sasl_pwcheck_method: auxprop
 sasl_mech_list: CRAM-MD5
-sasl_auxprop_plugin: sql
 sasl_sql_engine: mysql
 """,
         {"login_delay": 60, "auth_cleartext": "always", "auth_mechanisms": ("CRAM-MD5",)},
@@ -411,9 +411,18 @@ def test_an_imapd_conf_is_read_and_each_line_works_or_is_told(tmp_path: Path, na
     works = directives.WORKS.keys() | directives.TOGETHER.keys() | {name for name, _, _ in directives.REFUSED}
     for number, row in enumerate(text.splitlines(), 1):
         option = row.partition(":")[0]
+        option = directives.OLD_NAMES.get(option, option)
         silent = option in works or option.startswith("partition-")
         said = [one for one in told if re.search(rf"imapd\.conf line {number}: {option} ", one)]
         assert len(said) == (0 if silent else 1), (row, said)
+
+
+def test_an_imapd_conf_whose_passwords_are_in_mysql_says_what_to_do(tmp_path: Path) -> None:
+    text = IMAPD["Ubuntu, passwords in MySQL"][0] + "sasl_auxprop_plugin: sql\nsasl_sql_passwd: of a database\n"
+    path = put(tmp_path / "imapd.conf", text)
+    with pytest.raises(ConfigurationError, match=r"sasl_auxprop_plugin: sql: .*saslauthd -a pam") as told:
+        commandline.read(["--personality", "cyrus", "--config", "none", "-C", str(path)], {}, euid=os.geteuid())
+    assert "of a database" not in str(told.value)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from qpopper_py.auth.account import Account
-from qpopper_py.auth.cyrus_mailboxes import id_of
+from qpopper_py.auth.cyrus_mailboxes import record as record_of
 from qpopper_py.auth.sources.maildrops import Maildrops
 from qpopper_py.errors import CredentialStoreError
 from qpopper_py.facts import Facts
@@ -76,11 +76,44 @@ def test_no_damage_crashes_it_or_keeps_it_forever():
         (b"%(P default I 0a1b)", "0a1b"),
         (b"%(I ../../etc V 1)", ""),
         (b"%(P I)", ""),
+        (b"%(A %(I lr alice lrs) I 0a1b)", "0a1b"),  # a user called I
         (b"0 default alice lrs", ""),
     ],
 )
 def test_the_id_of_a_mailbox_is_the_word_behind_i(value, found):
-    assert id_of(value) == found
+    assert record_of(value).id == found
+
+
+@pytest.mark.parametrize(
+    ("value", "acl"),
+    [
+        (b"%(T e I 0a1b P default A %(alice lrs -anyone r))", [("alice", "lrs"), ("-anyone", "r")]),
+        (b'%(N "user\x1fa b" A %("a \\"b" "" group:x lr) H (1 (2)) D %())', [('a "b', ""), ("group:x", "lr")]),
+        (b"%(P default I 0a1b)", []),
+        (b"%(A %())", []),
+        (b"0 default alice\tlrs\tanyone\tp\t", [("alice", "lrs"), ("anyone", "p")]),
+    ],
+)
+def test_the_acl_of_a_mailbox_is_the_pairs_behind_a(value, acl):
+    assert record_of(value).acl == acl
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"%(A %(alice lr)",
+        b"%(A alice)",
+        b"%(A %(alice))",
+        b"%(A lr) x",
+        b"%(A {3}\r\nlr)",
+        b"%(" * 40,
+        b'%(A "x',
+        b"%(I %())",
+    ],
+)
+def test_a_record_that_cannot_be_read_is_none(value):
+    with pytest.raises(ValueError, match=r"."):
+        record_of(value)
 
 
 def found(folder, user, data):

@@ -45,6 +45,7 @@ TEXTS = {
     "busy": "Unable to lock maildrop: Mailbox is locked by POP server",
     "unusable": "Unable to open maildrop: Mailbox has an invalid format",
     "missing": "Unable to open maildrop: Mailbox does not exist",
+    "forbidden": "Unable to open maildrop: Permission denied",
     "trouble": "Unable to open maildrop: System I/O error",
     "changed": "Maildrop has been (re)moved",
     "login_delay": "Logins must be at least {minutes} minute{s} apart",

@@ -33,7 +33,7 @@ def certificate(value: str) -> "Mapping[str, object]":
 
 
 def key(value: str) -> "Mapping[str, object]":
-    return {} if value == "disabled" else {"tls.key": value}
+    return {"tls.mode": "no"} if value == "disabled" else {"tls.key": value}
 
 
 WORKS: "dict[str, Sets]" = {
@@ -43,6 +43,7 @@ WORKS: "dict[str, Sets]" = {
     "chatty": switched("debug"),
     "configdirectory": lambda value: {"telemetry.folder": f"{value.rstrip('/')}/log"},
     "failedloginpause": to("auth.refusal_delay", read.seconds),
+    "loginrealms": lambda value: {"auth.domains": value.split()},
     "maxlogins_per_host": to("limits.sessions_address"),
     "maxlogins_per_user": to("limits.sessions_user"),
     "plaintextloginpause": to("auth.login_pause", read.seconds),
@@ -86,24 +87,24 @@ TOGETHER = {
     "partition-NAME": "where the mail lies (the one that defaultpartition names)",
     "sasl_pwcheck_method": "auth.sources: saslauthd, auxprop (sasldb), pam; where there is a partition, maildrops too",
     "syslog_prefix": "log.ident: PREFIX/SERVICE",
+    "popuseacl": "only whom the ACL in mailboxes.db lets read (r) a mailbox may open it (accounts.mailbox_acl)",
     "popsubfolders": "USER name+folder opens a folder of the user's (subfolders)",
     "tls_ca_file": "authorities of clients' certificates (tls.ca)",
     "tls_ca_path": "a folder of them, where no file is named (tls.ca)",
     "tls_client_ca_dir": "the same",
     "tls_client_ca_file": "as tls_ca_file",
     "unixhierarchysep": "what stands between the levels of such a folder: a slash, or with no a dot",
+    "unix_group_enable": "whether the groups of the system count in an ACL, with popuseacl",
     "userdeny_db_path": "where user_deny.db lies, if not in configdirectory (auth.deny_db)",
     "virtdomains": "the mail of user@domain is below domain/ in the partition, in any case",
 }
 NO_EFFECT = {
-    "admins": "POP3 knows no administrators",
+    "admins": "nobody logs in as somebody else, by SASL neither, and the user of such a name is one like others",
     "altnamespace": "the folders of popsubfolders are below the INBOX, in any case",
     "auditlog": "the log has logins and what was deleted, in records of its own",
     "autocreate_quota": "nobody's mailbox is made by logging in",
     "disconnect_on_vanished_mailbox": "a maildrop that vanishes ends the session, in any case",
     "iolog": "statistics = true tells what a session moved",
-    "loginrealms": "of which realms users may come, krb5.conf says (auth_to_local)",
-    "popuseacl": "the rights stand in Cyrus' mailboxes.db; a user reads the own mail alone",
     "sasl_auto_transition": "no secret is ever stored by logging in",
     "sasl_log_level": "the log has every refusal with its reason",
     "sasl_maximum_layer": "privacy is TLS's; there is no SASL layer to be too strong",
@@ -119,15 +120,26 @@ NO_EFFECT = {
     "tls_session_timeout": "sessions of TLS are OpenSSL's, by its defaults",
     "umask": "what is written is the owner's alone",
 }
+NO_SQL = (
+    "secrets in other databases are not asked; run saslauthd -a pam with pam_mysql, pam_pgsql or pam_ldap and say"
+    " sasl_pwcheck_method: saslauthd, or set them with saslpasswd2 and say sasl_auxprop_plugin: sasldb"
+)
 # (option, the values that are refused, why)
 REFUSED = (
-    ("allowanonymouslogin", read.switch, "nobody logs in without a name; say no"),
+    ("allowanonymouslogin", read.switch, "the mail of the user anonymous is nobody's without a password; say no"),
+    ("sasl_auxprop_plugin", lambda value: not {"sql", "ldapdb"}.isdisjoint(value.lower().split()), NO_SQL),
+    ("sasl_sql_select", bool, NO_SQL),
     (
         "userdeny_db",
         lambda value: value != "flat",
         "only a flat one is read; run: cvt_cyrusdb OLD FORM NEW flat; put the new one in its place, and say flat",
     ),
 )
+OLD_NAMES = {  # up to 2.4; for the first two pop3's own counted before the general one
+    "tls_pop3_cert_file": "tls_cert_file",
+    "tls_pop3_key_file": "tls_key_file",
+    "autocreatequota": "autocreate_quota",
+}
 ELSEWHERE = "is no option of pop3d's that is known here, so other programs may read it"
 
 
@@ -155,11 +167,12 @@ def settings_of(values: "Values", service: str, path: str, debugger: bool, notes
 
 
 def own(values: "Values", service: str) -> "Values":
-    """The options by their plain names: what begins with the service's name counts for it, and before the plain one."""
+    """The options by their plain names of now: what begins with the service's name counts for it, and before others."""
     prefix = service.lower() + "_"
     ours = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
     plain = {name: value for name, value in values.items() if not name.startswith(prefix)}
-    return {**plain, **ours}
+    old = {new: values[name] for name, new in OLD_NAMES.items() if name in values}
+    return {**{name: value for name, value in plain.items() if name not in OLD_NAMES}, **old, **ours}
 
 
 def tried(reader: "Callable[[str], T]", name: str, given: "tuple[str, str]") -> "T":

@@ -49,9 +49,23 @@ def layers(values: "Values", service: str, path: str, debugger: bool) -> "list[L
     if said(values, "popsubfolders"):
         slash = said(values, "unixhierarchysep", True)
         made.append((values["popsubfolders"][1], {"subfolders": "/" if slash else "."}))
+    made.extend(acls(values, path))
     made.extend(vouching(values))
     made.extend(spool(values, path))
     return made
+
+
+def acls(values: "Values", path: str) -> "list[Layer]":
+    """popuseacl.  Raises ConfigurationError where rights that count in Cyrus could not be known here."""
+    if not said(values, "popuseacl"):
+        return []
+    if "configdirectory" not in values and "mboxlist_db_path" not in values:
+        raise ConfigurationError(f"{path}: popuseacl needs mailboxes.db; name its configdirectory")
+    mechanism, origin = values.get("auth_mech", ("unix", ""))
+    if mechanism != "unix":
+        raise ConfigurationError(f"{origin}: auth_mech: {mechanism}: with popuseacl only groups of unix are known here")
+    groups = "groups" if said(values, "unix_group_enable", True) else "users"
+    return [(values["popuseacl"][1], {"accounts.mailbox_acl": groups})]
 
 
 def domains(values: "Values") -> str:
