@@ -125,10 +125,7 @@ debug { level "<error"; line-info no; };
 auth { authentication pam; authorization system; };
 pam { service pop3d; };
 """
-WITHOUT = [
-    "autodetect-accuracy", "debug", "mandatory-locking", "output-buffer-size", "pid-check", "print-severity",
-    "session-id", "severity",
-]  # fmt: skip
+WITHOUT = ["autodetect-accuracy", "debug", "mandatory-locking", "output-buffer-size", "pid-check"]
 
 
 def test_what_mailutils_takes_is_taken_here_and_what_has_no_effect_told(
