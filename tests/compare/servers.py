@@ -51,17 +51,25 @@ class Running:
             path = folder / "etc" / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        mounts = f"mount -t overlay overlay -o 'lowerdir={usr}:/usr' /usr\nmount --bind '{folder}/etc' /etc\n"
+        self.mounts = f"mount -t overlay overlay -o 'lowerdir={usr}:/usr' /usr\nmount --bind '{folder}/etc' /etc\n"
+        self.env = environment(LD_LIBRARY_PATH=libraries(usr.parent))
         alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
         with (folder / "output").open("wb") as output:
             self.process = subprocess.Popen(
-                [*alone, "sh", "-ec", f'{mounts}{prepare}\n"$@"\nexit', "sh", *line],
+                [*alone, "sh", "-ec", f'{self.mounts}{prepare}\n"$@"\nexit', "sh", *line],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=environment(LD_LIBRARY_PATH=libraries(usr.parent)),
+                env=self.env,
                 cwd="/",
             )
+
+    def aside(self, *line: str) -> str:
+        """What a program says that is run as root where all is as it is for the server."""
+        stage = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{self.mounts}exec "$@"', "sh"]
+        done = subprocess.run([*stage, *line], env=self.env, capture_output=True, text=True, cwd="/")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def close(self) -> None:
         """unshare takes the shell with it, and that, as the first process of its namespace, all the others."""

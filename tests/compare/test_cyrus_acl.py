@@ -6,15 +6,14 @@ Groups are in tests/serve/test_mailbox_acl.py: the two have no /etc/group in com
 from __future__ import annotations
 
 import re
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harness import environment, open_folder, servant
+from tests.harness import open_folder, servant
 
 from .opponents import USER
-from .servers import MAIL, OWNER, Cyrus, libraries, of
+from .servers import Cyrus
 from .test_cyrus import NAME, Pair
 from .test_cyrus_folders import SLASH, filled, seen
 
@@ -55,12 +54,8 @@ def pair() -> Iterator[Pair]:
 
 def database(cyrus: Cyrus, *words: str) -> str:
     """What Cyrus' own tool says of mailboxes.db."""
-    line = [f"{of('cyrus')}/usr/lib/cyrus/bin/cyr_dbtool", "-C", str(cyrus.conf)]
-    line += [f"{cyrus.folder}/config/mailboxes.db", "twoskip", *words]
-    env = environment(LD_LIBRARY_PATH=libraries(of("cyrus")))
-    done = subprocess.run(line, env=env, user=OWNER, group=MAIL, capture_output=True, text=True, cwd="/")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    tool = "/usr/lib/cyrus/bin/cyr_dbtool"
+    return cyrus.aside(tool, "-C", str(cyrus.conf), f"{cyrus.folder}/config/mailboxes.db", "twoskip", *words)
 
 
 def permit(cyrus: Cyrus, mailbox: str, acl: str) -> None:
