@@ -18,7 +18,9 @@ The rooms, from the top; imports go down only, never sideways or up (``tests/tes
 - ``protocol``     bytes to values and back; no os, no socket, no clock
 - ``privilege``    who is root, and the one place where that ends
 - ``arrival``      what is known of a connection before its first octet
-- ``settings`` ``facts`` ``events`` ``errors``   words that everyone may use
+- ``programs``     the administrator's, run with nothing of ours
+- ``legacy_dbm``  ``qpopper_line``   what old programs wrote, read
+- ``settings`` (with ``tunables``, ``listeners`` and ``kinds``) ``facts`` ``events`` ``errors``   words that everyone may use
 """
 
 __version__ = "0.1.0"

@@ -33,6 +33,7 @@ FLOORS = {
     "settings": 3,
     "events": 3,
     "legacy_dbm": 3,
+    "qpopper_line": 3,
     "privilege": 3,
     "programs": 3,
     "protocol": 3,

@@ -5,7 +5,7 @@ file, and then what ``tls-passphrase`` says there, last.
 """
 
 from qpopper_py.errors import ConfigurationError
-from qpopper_py.protocol.qpopper_line import HUSHED, STRING, decoded, statement
+from qpopper_py.qpopper_line import HUSHED, STRING, decoded, statement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

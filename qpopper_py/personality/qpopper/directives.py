@@ -11,7 +11,7 @@ import os
 
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.personality import qpopper
-from qpopper_py.protocol.qpopper_line import BOOLEAN, HUSHED, INTEGER, STRING, WORD
+from qpopper_py.qpopper_line import BOOLEAN, HUSHED, INTEGER, STRING, WORD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from qpopper_py.personality.commandline import Layer
-    from qpopper_py.protocol.qpopper_line import Said
+    from qpopper_py.qpopper_line import Said
 
     Sets = Callable[[Any], Mapping[str, object]]
 

@@ -1,4 +1,4 @@
-"""Qpopper's configuration language: lines as :mod:`qpopper_py.protocol.qpopper_line` has them, from files.
+"""Qpopper's configuration language: lines as :mod:`qpopper_py.qpopper_line` has them, from files.
 
 ``set config-file = FILE`` reads another file there, to LEVELS deep.  The first error ends the reading.
 
@@ -6,7 +6,7 @@ Loaded only where there is such a file.
 """
 
 from qpopper_py.errors import ConfigurationError
-from qpopper_py.protocol.qpopper_line import Said, decoded, statement
+from qpopper_py.qpopper_line import Said, decoded, statement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qpopper_py.personality.commandline import Layer
-    from qpopper_py.protocol.qpopper_line import Said
+    from qpopper_py.qpopper_line import Said
 
 LARGEST = 64 << 10
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
