@@ -20,7 +20,7 @@ The rooms, from the top; imports go down only, never sideways or up (``tests/tes
 - ``arrival``      what is known of a connection before its first octet
 - ``programs``     the administrator's, run with nothing of ours
 - ``legacy_dbm``  ``qpopper_line``   what old programs wrote, read
-- ``settings`` (with ``tunables``, ``listeners`` and ``kinds``) ``facts`` ``events`` ``errors``   words that everyone may use
+- ``settings`` (and its ``tunables``, ``listeners``, ``kinds``), ``facts``, ``events``, ``errors``   words for everyone
 """
 
 __version__ = "0.1.0"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +13,7 @@ from hypothesis import strategies as st
 from qpopper_py import kinds, listeners
 from qpopper_py.errors import ConfigurationError
 from qpopper_py.facts import Listener
-from qpopper_py.settings import Settings, parse, rows, table
+from qpopper_py.settings import AGREEABLE, Settings, parse, rows, table
 
 
 def told(name: str, raw: object, origin: str = "somewhere") -> str:
@@ -38,6 +42,17 @@ def test_the_attribute_is_the_dotted_name(row: kinds.Setting) -> None:
 
 def test_no_setting_is_a_table_of_others() -> None:
     assert not [name for name in rows() for other in rows() if other.startswith(name + ".")]
+
+
+def test_what_may_be_set_without_a_look_at_the_others_contradicts_none() -> None:
+    """Where only such were set, Settings does not ask whether they agree, for which it would load the tunables."""
+    asked = set()
+    for rule in (Settings._agree, Settings._agree_on_logins, Settings.virtual_users.fget):  # type: ignore[attr-defined]
+        tree = ast.parse(textwrap.dedent(inspect.getsource(rule)))
+        asked |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    names = {row.name.replace(".", "_"): row.name for row in table()}
+    assert len(asked & names.keys()) > 10
+    assert not {names[name] for name in asked & names.keys()} & AGREEABLE
 
 
 def test_the_later_layer_wins_and_is_named_as_the_origin() -> None:

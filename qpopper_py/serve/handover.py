@@ -31,6 +31,7 @@ LOCKS       keeper, locker       make the dotlock of this mailbox when the mail 
 
 from qpopper_py.auth.account import Account
 from qpopper_py.facts import Facts, Listener, Tls
+from qpopper_py.kinds import WEEK
 from qpopper_py.serve.packing import NUMBER, NUMBERS, OCTETS, TEXT, TEXTS, VERSION, Forged, Form
 
 TYPE_CHECKING = False
@@ -65,7 +66,6 @@ LARGEST = 192 << 10  # octets of a message; what a wire has read and not used is
 ) = range(1, 19)
 
 PORT = 65535
-WEEK = 604800  # seconds, the longest locks.stale
 WORD, NAME, PATH, TALK = 64, 1024, 4096, 72 << 10  # octets of a text
 BIG = 2**63 - 1
 ID = 2**32 - 2

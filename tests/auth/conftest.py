@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+THREE_USERS = """\
+alice:{PLAIN}secret:1234:1234::/home/alice::
+dave:{SSHA256}x7E5nXGH4Vb+r6CDxM1SYvZfpuQn0cY1bPVgLRMsTxZzYWx0:1234:1234::/home/dave::
+bob::1235:1235::/home/bob::
+"""
 STAMP = "<1896.697170952@dbc.mtview.ca.us>"  # RFC 1939 section 7
+
+
+def three_users(folder: Path, more: str = "") -> str:
+    """An accounts file of alice with a clear password, dave with a hash, and bob without one."""
+    path = folder / "accounts"
+    path.write_text(THREE_USERS + more)
+    path.chmod(0o600)
+    return str(path)
 
 
 @pytest.fixture

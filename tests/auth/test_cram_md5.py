@@ -13,6 +13,7 @@ from qpopper_py.auth.credentials import Challenge, Response
 from qpopper_py.auth.gate import Gate
 from qpopper_py.events import Event
 from qpopper_py.facts import Facts
+from tests.auth.conftest import three_users
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,14 +25,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def gate(configure: Callable[..., Settings], tmp_path: Path, heard: list[Event]) -> Gate:
     """Knows alice by a clear password, dave by a hash, bob without a password."""
-    accounts = tmp_path / "accounts"
-    accounts.write_text(
-        "alice:{PLAIN}secret:1234:1234::/home/alice::\n"
-        "dave:{SSHA256}x7E5nXGH4Vb+r6CDxM1SYvZfpuQn0cY1bPVgLRMsTxZzYWx0:1234:1234::/home/dave::\n"
-        "bob::1235:1235::/home/bob::\n"
-    )
-    accounts.chmod(0o600)
-    return Gate(configure(accounts_file=str(accounts), auth_sources="mailauth,accounts"), heard.append)
+    return Gate(configure(accounts_file=three_users(tmp_path), auth_sources="mailauth,accounts"), heard.append)
 
 
 def login(gate: Gate, facts: Facts, user: bytes, secret: bytes) -> Account | Denied:

@@ -18,6 +18,7 @@ from qpopper_py.auth.mechanisms.scram_md5 import ScramMd5
 from qpopper_py.auth.scram import Salting
 from qpopper_py.facts import Facts
 from qpopper_py.settings import Settings
+from tests.auth.conftest import three_users
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,16 +36,9 @@ LAST = b64decode("U0odqYw3B7XIIW0oSz65OQ==")
 @pytest.fixture
 def gate(configure: Callable[..., Settings], tmp_path: Path, heard: list[Event]) -> Gate:
     """Knows alice by a clear password, dave by a hash, bob without a password, erin who may not log in."""
-    accounts = tmp_path / "accounts"
-    accounts.write_text(
-        "alice:{PLAIN}secret:1234:1234::/home/alice::\n"
-        "dave:{SSHA256}x7E5nXGH4Vb+r6CDxM1SYvZfpuQn0cY1bPVgLRMsTxZzYWx0:1234:1234::/home/dave::\n"
-        "erin:{PLAIN}secret:1234:1234::/home/erin::nologin\n"
-        "bob::1235:1235::/home/bob::\n"
-    )
-    accounts.chmod(0o600)
+    accounts = three_users(tmp_path, "erin:{PLAIN}secret:1234:1234::/home/erin::nologin\n")
     named = {"auth_sources": "mailauth,accounts", "auth_mechanisms": "SCRAM-MD5,CRAM-MD5"}
-    return Gate(configure(accounts_file=str(accounts), **named), heard.append)
+    return Gate(configure(accounts_file=accounts, **named), heard.append)
 
 
 def response(first: bytes, server: bytes, secret: bytes, layer: bytes = NO_LAYER) -> tuple[bytes, bytes]:

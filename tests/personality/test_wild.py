@@ -24,6 +24,8 @@ from qpopper_py.settings import rows
 from qpopper_py.tools.migrate_find import starts
 from qpopper_py.tools.migrate_programs import PROGRAMS
 
+from .test_cyrus import DEBIAN
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -306,37 +308,8 @@ def test_what_starts_an_old_program_is_found(tmp_path: Path, name: str) -> None:
 
 IMAPD = {
     "Ubuntu, passwords in MySQL": (
-        """\
-configdirectory: /var/lib/cyrus
-defaultpartition: default
-partition-default: /var/spool/cyrus/mail
-partition-news: /var/spool/cyrus/news
-newsspool: /var/spool/news
-altnamespace: no
-unixhierarchysep: no
-lmtp_downcase_rcpt: yes
-admins: cyrus
-allowanonymouslogin: no
-popminpoll: 1
-autocreatequota: 0
-umask: 077
-sieveusehomedir: false
-sievedir: /var/spool/sieve
-hashimapspool: true
-allowplaintext: yes
-sasl_minimum_layer: 0
-tls_ca_path: /etc/ssl/certs
-tls_session_timeout: 1440
-tls_cipher_list: TLSv1+HIGH:!aNULL:@STRENGTH
-lmtpsocket: /var/run/cyrus/socket/lmtp
-idlemethod: poll
-idlesocket: /var/run/cyrus/socket/idle
-notifysocket: /var/run/cyrus/socket/notify
-syslog_prefix: cyrus
-sasl_pwcheck_method: auxprop
-sasl_mech_list: CRAM-MD5
-sasl_sql_engine: mysql
-""",
+        DEBIAN
+        + "admins: cyrus\nsasl_minimum_layer: 0\nsasl_mech_list: CRAM-MD5\nsasl_sql_engine: mysql\nidlemethod: poll\n",
         {"login_delay": 60, "auth_cleartext": "always", "auth_mechanisms": ("CRAM-MD5",)},
     ),
     "Debian, CalDAV beside it": (

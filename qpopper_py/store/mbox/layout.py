@@ -114,13 +114,13 @@ def header_hash(head: bytes) -> bytes:
 
 def first_edited(fd: int, layout: Layout, rows: "Iterable[int]") -> int:
     """The first of ``rows`` whose header has not the hash that is known; -1: all have.  MaildropChanged, as read_at."""
-    for row in _not_seen_the_same(fd, layout, rows):
+    for row in _doubtful(fd, layout, rows):
         if header_hash(header(fd, layout, row)) != layout.digest(row):
             return row
     return -1
 
 
-def _not_seen_the_same(fd: int, layout: Layout, rows: "Iterable[int]") -> "Iterable[int]":
+def _doubtful(fd: int, layout: Layout, rows: "Iterable[int]") -> "Iterable[int]":
     """Those of ``rows`` whose headers the kernel does not find to be the same: edited, very long, or there is none."""
     if native is None:
         return rows
