@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from qpopper_py.serve.roles import KeptDotlock
     from qpopper_py.serve.securing import Elsewhere, Securing
     from qpopper_py.serve.teller import Teller
-    from qpopper_py.session.session import Door, Session
+    from qpopper_py.session.door import Door
+    from qpopper_py.session.session import Session
     from qpopper_py.settings import Settings
     from qpopper_py.stream import Stream
 

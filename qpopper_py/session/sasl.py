@@ -14,7 +14,8 @@ from qpopper_py.session.wire import LineTooLong
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from qpopper_py.auth.account import Account, Denied
-    from qpopper_py.session.session import Conversation, Session
+    from qpopper_py.session.door import Conversation
+    from qpopper_py.session.session import Session
 
     Outcome = Account | Challenge | Denied
 
@@ -92,15 +93,13 @@ def _ask(session: "Session", data: bytes) -> bytes:
     from binascii import b2a_base64
 
     session.wire.write(challenge(b2a_base64(data, newline=False)))
-    for tap in session.taps:
-        tap.sent(session.facts, session.user, f"+ {MASK}".encode() if data else b"+ ")
+    session.taps.sent(session.user, f"+ {MASK}".encode() if data else b"+ ")
     try:
         line = session.wire.line(session.deadline(), session.settings.limits_sasl)
     except LineTooLong:
         raise Refused(session.dialect.say("too_long", limit=session.settings.limits_sasl)) from None
     session.asked = session.clock()
-    for tap in session.taps:
-        tap.received(session.facts, session.user, f"auth - {MASK}")
+    session.taps.received(session.user, f"auth - {MASK}")
     if line == b"*":
         raise Refused(session.dialect.say("cancelled"))
     return _decoded(session, line)

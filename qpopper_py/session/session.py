@@ -25,41 +25,23 @@ from qpopper_py.protocol import reply
 from qpopper_py.protocol.request import Request, bare, parse, safe
 from qpopper_py.session import refusals, table
 from qpopper_py.session.maildrop import Maildrop
+from qpopper_py.session.taps import Taps
 from qpopper_py.session.update import Update
 from qpopper_py.session.wire import NEVER, LineTooLong
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Protocol
 
-    from qpopper_py.auth.account import Account, Denied
-    from qpopper_py.auth.credentials import Challenge
+    from qpopper_py.auth.account import Account
     from qpopper_py.facts import Facts
     from qpopper_py.protocol.dialect import Dialect
+    from qpopper_py.session.door import Door
     from qpopper_py.session.mailer import Mailer
     from qpopper_py.session.wire import Wire
     from qpopper_py.settings import Settings
     from qpopper_py.store.base import Store
     from qpopper_py.stream import Stream
-
-    class Conversation(Protocol):
-        """An Exchange, here or in another process."""
-
-        def step(self, data: bytes) -> Challenge | Account | Denied:
-            """The answer to the client's next message."""
-
-    class Door(Protocol):
-        """The gate, or who carries messages to it."""
-
-        def begin(self, mechanism: str, facts: "Facts") -> Conversation:
-            """Raises KeyError: no such mechanism."""
-
-        def check(self, user: bytes, password: bytes, facts: "Facts") -> Account | Denied:
-            """PLAIN in one step."""
-
-        def mechanisms(self, facts: "Facts") -> tuple[str, ...]:
-            """Names of the SASL mechanisms that can succeed here and now."""
 
 
 LOGGED_REFUSALS = 20  # records of a session's refused commands; of those that follow only the number is told
@@ -95,7 +77,7 @@ class Session:
         self.wire = wire
         self.gate = gate
         self.emit = emit
-        self.taps = taps
+        self.taps = Taps(taps, facts)
         self.clock = clock
         self.sleep = sleep
         self.rows = table.served(settings, dialect)
@@ -126,8 +108,7 @@ class Session:
         self.began = self.clock()
         self.login_deadline = self.wire.deadline = self.began + self.settings.login_timeout
         self.wire.sent += len(line)
-        if self.taps:
-            self._tell(line)
+        self.taps.sent(self.user, line)
         self.emit(events.SessionStarted(self.facts))
 
     def authorize(self) -> "Account | None":
@@ -188,8 +169,7 @@ class Session:
             self.warn(f"{self.refused - LOGGED_REFUSALS} more commands were refused in this session")
         self.closing.user = self.account.user if self.account else ""
         self.closing.sent_octets = self.wire.sent
-        for tap in self.taps:
-            tap.closed(self.facts)
+        self.taps.closed()
         self.emit(self.closing)
 
     def _open(self, store: "Store") -> bool:
@@ -213,8 +193,7 @@ class Session:
         count, octets = drop.count, drop.left_octets
         who = account.called, self.mechanism, account.source
         self.emit(events.LoggedIn(self.facts, *who, count, octets, store.place))
-        for tap in self.taps:
-            tap.logged_in(self.facts, account.user)
+        self.taps.logged_in(account.user)
         fields = {"s": "" if count == 1 else "s", "hidden": store.hidden, "session": self.facts.session}
         self._ok(reply.Reply(self.dialect.say("logged_in", user=account.user, count=count, octets=octets, **fields)))
         if self.settings.login_hook:
@@ -271,8 +250,7 @@ class Session:
                 self._too_long()
                 return
             self.heard = safe(request, row.secret if row else None, row is not None)
-            for tap in self.taps:
-                tap.received(self.facts, self.user, self.heard)
+            self.taps.received(self.user, self.heard)
             if row and row.named and self.settings.log_unknown_names == "hidden":
                 self.heard = bare(self.heard)
             if row is None:
@@ -334,15 +312,13 @@ class Session:
         try:
             for piece in said.body:
                 self.wire.write(piece)
-                self._tap_body(said.mail, piece)
+                self.taps.replied(self.user, said.mail, piece)
         except MaildropError as why:
             # After +OK only the truth or nothing: no final dot, so the client knows that it has not the whole.
             self.report(why)
             self.closing.how = "error"
             raise PeerGone("cut off: the maildrop failed in mid-message") from None
-        self.wire.write(reply.END)
-        if self.taps:
-            self._tell(reply.END)
+        self.say(reply.END)
 
     def _err(self, why: Refused) -> None:
         self.say(reply.status(False, why.text, why.code if self.codes else ""))
@@ -355,26 +331,8 @@ class Session:
 
     def say(self, line: bytes) -> None:
         self.wire.write(line)
-        if self.taps:
-            self._tell(line)
-
-    def _tell(self, line: bytes) -> None:
-        for tap in self.taps:
-            tap.sent(self.facts, self.user, line.rstrip(b"\r\n"))
-
-    def heard_body(self, piece: bytes) -> None:
-        """A piece of a message that the client sends."""
-        for tap in self.taps:
-            tap.body(self.facts, self.user, False, piece)
+        self.taps.sent(self.user, line)
 
     def hang_up(self) -> None:
         """The connection ends once the present command is answered."""
         self.state = table.OVER
-
-    def _tap_body(self, mail: bool, piece: bytes) -> None:
-        for tap in self.taps:
-            if mail:
-                tap.body(self.facts, self.user, True, piece)
-            else:
-                for line in piece.splitlines():
-                    tap.sent(self.facts, self.user, line)

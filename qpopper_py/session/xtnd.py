@@ -75,5 +75,5 @@ def _take(session: "Session", draft: "Draft") -> bool:
             return fits and not draft.too_large
         text = unstuffed(line) + b"\n"
         octets += len(text)
-        session.heard_body(text)
+        session.taps.given(session.user, text)
         draft.write(text)
