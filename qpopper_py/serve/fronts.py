@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from qpopper_py.facts import Facts
     from qpopper_py.serve.children import Loop, Resident
-    from qpopper_py.serve.keeper import Connection
+    from qpopper_py.serve.connections import Connection
     from qpopper_py.serve.packing import Fields
     from qpopper_py.settings import Settings
 

@@ -5,9 +5,7 @@ front that the session goes on, and forks the mail process.  It reads nothing bu
 :mod:`qpopper_py.serve.handover` (under inetd single octets for dotlocks, too), and never a secret, a key, or a client's
 word before the login.
 
-A front is believed in nothing: it must have been given the connection that it hands over, the checker must have
-granted it, once, and the descriptors must be the very ones that the front was given.  A front that says anything else
-is killed.
+A front is believed in nothing (:mod:`qpopper_py.serve.connections`): one that says what it may not say is killed.
 """
 
 import os
@@ -19,6 +17,7 @@ from qpopper_py.sandbox import empty_folder, unprivileged
 from qpopper_py.serve import handover
 from qpopper_py.serve.antechamber import Antechamber
 from qpopper_py.serve.checkers import Checkers
+from qpopper_py.serve.connections import Connection, identities
 from qpopper_py.serve.fronts import Front, Fronts, stream_of
 from qpopper_py.serve.mail import Login
 from qpopper_py.serve.mails import Mails
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     import _socket
     from typing import Protocol
 
-    from qpopper_py.auth.account import Account
     from qpopper_py.facts import Facts, Listener
     from qpopper_py.serve.checkers import Vault
     from qpopper_py.serve.fronts import Greeter
@@ -54,20 +52,6 @@ if TYPE_CHECKING:
 
         def ready_mail(self) -> None:
             """Import what a mail process needs."""
-
-
-class Connection:
-    """One that is not logged in yet."""
-
-    __slots__ = ("account", "facts", "groups", "identity", "number", "secured")
-
-    def __init__(self, number: int, facts: "Facts", identity: "list[tuple[int, int]]") -> None:
-        self.number = number
-        self.facts = facts
-        self.identity = identity  # device and inode of each of the client's descriptors
-        self.secured = False  # TLS was asked for
-        self.account: Account | None = None
-        self.groups: list[int] = []
 
 
 class Keeper(Service):
@@ -177,7 +161,7 @@ class Keeper(Service):
 
     def _bring(self, front: Front, facts: "Facts", descriptors: "list[int]", number: int, greeted: int = 0) -> None:
         """Give the connection to ``front``, and tell a checker who will ask.  Raises OSError."""
-        connection = Connection(number, facts, identities(descriptors))
+        connection = Connection(number, facts, descriptors)
         fields = {"number": number, "greeted": greeted, **handover.of_facts(facts)}
         asks, answers = handover.pair()
         try:
@@ -264,18 +248,7 @@ class Keeper(Service):
         connection = front.connection
         if connection is None or fields["number"] != connection.number:
             raise Forged("a message about a connection that is not this front's")
-        if kind == handover.DONE:
-            if descriptors:
-                raise Forged("descriptors that nobody asked for")
-            return connection
-        if kind == handover.HANDOVER and connection.account is None:
-            self.checkers.drain()  # a checker says it before it tells the front
-            if connection.account is None:
-                raise Forged("a session that no checker granted")
-        if kind == handover.STARTTLS and (connection.secured or connection.facts.listener.tls != "starttls"):
-            raise Forged("a wish for TLS where there is none")
-        if identities(descriptors) != connection.identity:
-            raise Forged("descriptors that are not the client's")
+        connection.check(kind, descriptors, self.checkers.drain)
         return connection
 
     def _let_go(self, front: Front, over: bool = True) -> None:
@@ -314,8 +287,3 @@ class Keeper(Service):
     def _front_ended(self, front: Front, status: int) -> None:
         self.ended("a front", status)
         self._lost(front)
-
-
-def identities(descriptors: "list[int]") -> "list[tuple[int, int]]":
-    """What tells open sockets and pipes apart."""
-    return [(found.st_dev, found.st_ino) for found in map(os.fstat, descriptors)]
