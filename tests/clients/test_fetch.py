@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.clients.programs import CLIENTS, Client, Curl, Fetchmail, FetchmailNew, Mpop, Poplib
+from tests.clients.programs import CLIENTS, Client, FetchmailNew, Mpop
 from tests.harness import APOP_SECRET, PASSWORD, Message, Server, awkward, big, deliver, mail, open_folder
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def test_fetchmail_keeping_without_uidl_fetches_nothing_twice_and_new_mail_alone
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [Poplib, Curl, Fetchmail], ids=lambda kind: kind.__name__)
+@every_client
 def test_a_message_of_50_megabytes_arrives_whole(kind: type[Client], server: Server, folder: Path) -> None:
     reader = client(kind, folder)
     sent = [mail("before", b"text\n"), big(50 << 20), mail("behind", b"text\n")]
