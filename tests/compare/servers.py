@@ -40,10 +40,12 @@ ETC = {
 class Running:
     """``name``: its folder of tests/compare/fetch; ``files``: of /etc; ``line`` stays in the foreground.
 
-    ``prepare``: shell commands before it, on the stage.
+    ``prepare``: shell commands before it, on the stage.  ``more``: of its environment.
     """
 
-    def __init__(self, folder: Path, name: str, files: dict[str, str], line: list[str], prepare: str = "") -> None:
+    def __init__(
+        self, folder: Path, name: str, files: dict[str, str], line: list[str], prepare: str = "", **more: str
+    ) -> None:
         have_mount_namespaces()
         usr = of(name) / "usr"
         self.folder = folder
@@ -52,7 +54,7 @@ class Running:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         self.mounts = f"mount -t overlay overlay -o 'lowerdir={usr}:/usr' /usr\nmount --bind '{folder}/etc' /etc\n"
-        self.env = environment(LD_LIBRARY_PATH=libraries(usr.parent))
+        self.env = environment(LD_LIBRARY_PATH=libraries(usr.parent), **more)
         alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
         with (folder / "output").open("wb") as output:
             self.process = subprocess.Popen(
@@ -145,6 +147,15 @@ SERVICES {{
 """
 
 
+def sleepless(folder: Path) -> str:
+    """A library without sleep(3), of which Cyrus' pop3d does three seconds before it refuses a maildrop."""
+    made = folder / "sleepless.so"
+    text = b"unsigned sleep(unsigned seconds) { (void)seconds; return 0; }\n"
+    line = [require_program("gcc"), "-shared", "-fPIC", "-x", "c", "-", "-o", str(made)]
+    subprocess.run(line, input=text, check=True)
+    return str(made)
+
+
 class Cyrus(Running):
     """Its master with pop3d and lmtpd; USER has a secret in sasldb and, with the first mail, a mailbox.
 
@@ -166,7 +177,9 @@ class Cyrus(Running):
         rows = [row for row in IMAPD_CONF.format(folder).splitlines() if row.partition(":")[0] not in names]
         files = {"imapd.conf": "\n".join([*rows, more, ""]), "cyrus.conf": CYRUS_CONF.format(folder, pop3)}
         line = ["/usr/lib/cyrus/bin/master", "-p", f"{folder}/run/pid", "-C", str(self.conf)]
-        super().__init__(folder, "cyrus", files, [*line, "-M", f"{folder}/etc/cyrus.conf"])
+        super().__init__(
+            folder, "cyrus", files, [*line, "-M", f"{folder}/etc/cyrus.conf"], LD_PRELOAD=sleepless(folder)
+        )
 
     def deliver(self, messages: Iterable[bytes]) -> None:
         """By its lmtpd; lines end in CRLF."""
