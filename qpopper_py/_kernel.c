@@ -544,11 +544,12 @@ static PyObject *survey(PyObject *module, PyObject *args)
 #define LINE 4096      /* octets of a separator at most, as in from_line.py */
 #define HEAD (64 << 10) /* of a header that is hashed here */
 
-/* What a file holds from each start up to each stop, told by ``look`` in ``width`` octets a row. */
+/* What a file holds from each start up to each stop, told by ``look`` in ``width`` octets a row; ``worth``: how many rows
+   cost more than a thread does. */
 struct rows {
     int fd;
     const int64_t *starts, *stops;
-    Py_ssize_t count, width;
+    Py_ssize_t count, width, worth;
     void (*look)(int fd, int64_t start, int64_t stop, unsigned char *told);
     unsigned char *told;
 };
@@ -581,16 +582,15 @@ static void *look_at_part(void *argument)
 }
 
 #define THREADS 4
-#define WORTH 1024 /* rows that cost more than a thread does */
 
-/* A microsecond a row, most of it the system call: so in threads, one for each processor.  They touch nothing of
+/* Microseconds a row, one of them the system call: so in threads, one for each processor.  They touch nothing of
    Python's and hear no signal, and all have ended when this returns. */
 static void look_at_rows(const struct rows *all)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     Py_ssize_t parts = processors < THREADS ? processors : THREADS;
-    if (parts > all->count / WORTH)
-        parts = all->count / WORTH;
+    if (parts > all->count / all->worth)
+        parts = all->count / all->worth;
     struct rows part[THREADS], rest = *all;
     pthread_t thread[THREADS];
     sigset_t every, before;
@@ -634,7 +634,7 @@ PyDoc_STRVAR(boundaries_doc,
 static PyObject *boundaries(PyObject *module, PyObject *args)
 {
     (void)module;
-    return told_of(args, "iy*y*:boundaries", (struct rows){.width = sizeof(uint32_t), .look = look_at_line});
+    return told_of(args, "iy*y*:boundaries", (struct rows){.width = sizeof(uint32_t), .worth = 512, .look = look_at_line});
 }
 
 PyDoc_STRVAR(headers_doc,
@@ -644,7 +644,7 @@ PyDoc_STRVAR(headers_doc,
 static PyObject *headers(PyObject *module, PyObject *args)
 {
     (void)module;
-    return told_of(args, "iy*y*:headers", (struct rows){.width = DIGEST, .look = look_at_header});
+    return told_of(args, "iy*y*:headers", (struct rows){.width = DIGEST, .worth = 128, .look = look_at_header});
 }
 
 static PyMethodDef methods[] = {

@@ -64,11 +64,11 @@ class Remembering(Store):
             if not retrieved and not self._gone:
                 return
             known = set(self._last.load())
-            kept = [index for index in range(len(self._entries)) if index not in self._gone]
+            now = set(retrieved).difference(self._gone)
             lines: list[str] = []
-            if kept and (known or any(index not in self._gone for index in retrieved)):
-                uids, now = self.uids(), set(retrieved)
-                lines = [uids[index] for index in kept if index in now or uids[index] in known]
+            if len(self._gone) < len(self._entries) and (known or now):
+                uids, gone = self.uids(), self._gone
+                lines = [uid for index, uid in enumerate(uids) if index in now or (uid in known and index not in gone)]
             self._last.save(lines, sync=False)
         except MaildropError as why:
             self.report(f"what was retrieved is not recorded: {why}")

@@ -121,17 +121,15 @@ class Index:
             return  # the next session scans
         if len(new):
             now = identity(os.fstat(fd))
-            left = now[4] + TICK - time.time_ns()
-            if left > 0:
-                time.sleep(min(left, TICK) / 1e9)  # whoever changes it next does so by another stamp
-            self.kept = Kept(new, now, time.time_ns(), said)
+            self.kept = Kept(new, now, now[4] + TICK, said)
+            self.save(lambda: _wait_for(now[4] + TICK))  # whoever changes it next does so by another stamp
 
     def distrust(self) -> None:
         """The mailbox is not what the index says: nobody is to believe it."""
         self.kept, self.news = None, True
 
-    def save(self) -> None:
-        """Write what is new, or remove what holds no more.  A failure is reported."""
+    def save(self, ready: "Callable[[], None]" = lambda: None) -> None:
+        """Write what is new, or remove what holds no more; ``ready`` is called before that.  A failure is reported."""
         if not self.news or not self.folder or self.read_only:
             return
         self.news = False
@@ -139,7 +137,7 @@ class Index:
             if self.kept is None or self.kept.layout.rule.name == "mmdf":
                 os.unlink(self.file.path)
             else:
-                self.file.write(self.kept)
+                self.file.write(self.kept, ready)
         except FileNotFoundError:
             pass  # nothing to remove; or another session of the user wrote its own at the same time
         except OSError as why:
@@ -149,6 +147,13 @@ class Index:
 
     def close(self) -> None:
         self.file.close()
+
+
+def _wait_for(moment: int) -> None:
+    """Until the clock (ns) is there; a tick at most, should it have been set back."""
+    left = moment - time.time_ns()
+    if left > 0:
+        time.sleep(min(left, TICK) / 1e9)
 
 
 def _same_headers(fd: int, layout: Layout) -> bool:

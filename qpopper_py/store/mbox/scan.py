@@ -276,14 +276,14 @@ def scan(
     return kind(fd, path, Layout(begin, end, rule), step, longest).run()
 
 
-def first_lost(fd: int, layout: Layout, first: int = 0) -> int:
-    """Offset of the first known separator, of row ``first`` and those behind it, that is none any more; -1: all are."""
-    if boundaries(fd, layout.starts[first:], layout.texts[first:]) == layout.lines[first:]:
+def first_lost(fd: int, layout: Layout, first: int, behind: int) -> int:
+    """Offset of the first known separator of rows ``first`` to ``behind`` that is none any more; -1: all are."""
+    if boundaries(fd, layout.starts[first:behind], layout.texts[first:behind]) == layout.lines[first:behind]:
         return -1
     rule = layout.rule
     judge = rule.judge()
     empty = (b"\n\n", b"\n\r\n") if rule.empty != rb"\n\n" else (b"\n\n",)
-    for row in range(first, len(layout)):
+    for row in range(first, behind):
         start, text = layout.starts[row], layout.texts[row]
         back = min(BACK, start) if row else 0
         seen = read_at(fd, back + text - start, start - back)

@@ -142,7 +142,7 @@ class Snapshot:
         with self.lock.held(self.fd, exclusive=False):
             now = settled(self.fd)
             self._grown(now)
-            self._boundaries()
+            self._boundaries(0, len(self.layout))
             if row >= 0:
                 self._same_headers((row,))
             self.known = now
@@ -189,17 +189,22 @@ class Snapshot:
             if not self.layout.same_from(first, again):
                 raise MaildropChanged(f"{self.path}: was edited under the session")
             return  # boundaries and headers are among what is the same
-        self._boundaries(first)
+        # Of rows that all go the headers' hashes vouch for the separators, too.
+        self._boundaries(first, len(self.layout) if moves else first + 1)
         self._same_headers(rows)
 
     def cuts(self, fd: int, rows: "list[int]") -> "list[tuple[int, int]]":
         """The ranges of the file that go with ``rows`` (ascending, confirmed), those that touch made one."""
+        starts, stops = self.layout.starts, self.layout.starts[1:]
+        stops.append(self.layout.size)
         cuts: list[tuple[int, int]] = []
+        before = -2
         for row in rows:
-            start, stop = self.layout.starts[row], self.layout.stop(row)
-            if cuts and cuts[-1][1] == start:
-                start = cuts.pop()[0]
-            cuts.append((start, stop))
+            if row == before + 1:
+                cuts[-1] = cuts[-1][0], stops[row]
+            else:
+                cuts.append((starts[row], stops[row]))
+            before = row
         if rows[-1] + 1 == len(self.layout):
             cuts[-1] = cuts[-1][0], self._tail(fd)
         return cuts
@@ -215,9 +220,9 @@ class Snapshot:
         if now != self.known and now[2] <= self.known[2]:
             raise MaildropChanged(f"{self.path}: was rewritten under the session")
 
-    def _boundaries(self, first: int = 0) -> None:
-        """Every known separator, from row ``first`` on, still is one."""
-        offset = first_lost(self.fd, self.layout, first)
+    def _boundaries(self, first: int, behind: int) -> None:
+        """Every known separator of rows ``first`` to ``behind`` still is one."""
+        offset = first_lost(self.fd, self.layout, first, behind)
         if offset >= 0:
             raise MaildropChanged(f"{self.path}: no message begins at offset {offset} any more")
 

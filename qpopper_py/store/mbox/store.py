@@ -299,7 +299,8 @@ class Mbox(Remembering):
             self._index.moved(fd, self.path, snapshot.layout, Change(plan))
 
     def _seen_by_others(self) -> "set[int]":
-        return {index for index, marks in enumerate(self._marks) if marks & SEEN}
+        marks = self._marks
+        return {index for index, mark in enumerate(marks) if mark & SEEN} if marks.strip(b"\0") else set()
 
     def close(self) -> None:
         if self._place is not None:
