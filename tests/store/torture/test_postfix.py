@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXPUNGES = 1000 if os.environ.get("ROUNDS") else 40
-AHEAD = 20  # messages on their way at a time
+AHEAD = 20  # messages that wait for Postfix; it delivers them one after the other, lest it wait for itself
 pytestmark = [pytest.mark.root, pytest.mark.client("postfix", "unshare")]
 
 MAIN_CF = """\
@@ -43,6 +43,7 @@ alias_maps =
 alias_database =
 local_recipient_maps =
 in_flow_delay = 0
+local_destination_concurrency_limit = 1
 maillog_file = /dev/stdout
 queue_directory = /var/spool/postfix
 data_directory = /var/lib/postfix
