@@ -37,6 +37,8 @@ hypothesis.settings.load_profile("unhurried")
 
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 MARKERS = ("root", "client")
+# A file's tests run one after the other: those that take minutes begin first, lest everybody wait for them at the end.
+LONGEST = ("packaging/test_make_install.py", "store/torture/")
 
 
 def in_ci() -> bool:
@@ -64,6 +66,10 @@ def pytest_report_header() -> str:
     if os.environ.get("QPOPPER_TEST_INSTALLED") and package.is_relative_to(HERE.parent / "qpopper_py"):
         raise pytest.UsageError(f"the package under test is the tree's, {package}, not an installed one")
     return f"package under test: {package}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.path.relative_to(HERE).as_posix().startswith(LONGEST))
 
 
 @pytest.fixture(name="require_program")

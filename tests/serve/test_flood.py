@@ -30,7 +30,7 @@ SESSIONS = 200 if LONG else 20
 SHARE = 50  # of one address
 FLOODER, USER = "127.0.0.2", "127.0.0.3"
 MAIL = [mail(f"message {number}", b"text %d\n" % number * 200) for number in range(5)]
-SETTINGS = {"limits.sessions_address": SHARE, "login_timeout": 3600, "limits.sessions": 200}
+SETTINGS = {"limits.sessions_address": SHARE, "login_timeout": 3600, "limits.sessions": 200, "prefork.linger": 3}
 
 
 @pytest.fixture(params=["", *(pytest.param(mode, marks=pytest.mark.root) for mode in ("standalone", "prefork"))])

@@ -170,8 +170,8 @@ def test_a_sparse_mailbox_that_cannot_get_the_blocks_it_needs_is_left_as_it_was(
 
 @pytest.mark.slow
 def test_gigabytes_that_are_all_there_and_1_megabyte_free(tmp_path):
-    """5 in the long form."""
-    kept = (5 if LONG else 1) << 30
+    """5 of them; a quarter of one in the short form."""
+    kept = 5 << 30 if LONG else 256 * MEGA
     with disk(ext4, tmp_path, kept + 300 * MEGA) as where:
         one = message(1, b"first\n")
         block = b"%063d\n" % 7 * (MEGA // 64)

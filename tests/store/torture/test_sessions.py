@@ -201,7 +201,7 @@ class Visit:
 
 
 def test_the_real_server_its_processes_killed(capsys):
-    rounds = ROUNDS // 5 or 40
+    rounds = ROUNDS // 5 or 24
     with open_folder() as folder:
         server = Server(folder, settings={"auth.refusal_delay": "0"})
         box = server.fill("alice", [])
