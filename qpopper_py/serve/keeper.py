@@ -117,7 +117,8 @@ class Keeper(Service):
             descriptors = stream.descriptors()
             front = self.fronts.take()  # first, because the client waits for it
             self.checkers.fill(1)
-            self._bring(front, facts, descriptors, 1, greeted)
+            if not self._bring(front, facts, descriptors, 1, greeted):
+                raise ConnectionResetError("the front died as soon as it was there")
             stream.let_go()
         self.checkers.dismiss()
         self.house.ready_mail()
@@ -154,20 +155,29 @@ class Keeper(Service):
         try:
             if not self.checkers.ends:
                 self.checkers.fill(self.house.settings.prefork_checkers)
-            front = self.fronts.take()
-            self._bring(front, facts, stream.descriptors(), number)
+            for _ in range(len(self.fronts.idle) + 1):  # those who wait may have died, and we not have heard of it
+                if self._bring(self.fronts.take(), facts, stream.descriptors(), number):
+                    return
+            raise ConnectionResetError("a front died as soon as it was there")
         finally:
             stream.let_go()
 
-    def _bring(self, front: Front, facts: "Facts", descriptors: "list[int]", number: int, greeted: int = 0) -> None:
-        """Give the connection to ``front``, and tell a checker who will ask.  Raises OSError."""
+    def _bring(self, front: Front, facts: "Facts", descriptors: "list[int]", number: int, greeted: int = 0) -> bool:
+        """Give the connection to ``front``, and tell a checker who will ask; False: the front is dead.
+
+        Raises OSError.
+        """
         connection = Connection(number, facts, descriptors)
         fields = {"number": number, "greeted": greeted, **handover.of_facts(facts)}
         asks, answers = handover.pair()
         try:
             packet = handover.pack(handover.CONNECTION, fields)
             self.checkers.introduce(packet, answers.fileno())
-            handover.pass_on(front.channel, packet, [asks.fileno(), *descriptors], wait=False)
+            try:
+                handover.pass_on(front.channel, packet, [asks.fileno(), *descriptors], wait=False)
+            except ConnectionError:
+                self.fronts.dismiss(front)
+                return False
         except OSError:
             self.fronts.dismiss(front)
             raise
@@ -177,6 +187,7 @@ class Keeper(Service):
         front.connection = connection
         self.connections[number] = connection
         self.busy.add(front)
+        return True
 
     def _mail_ended(self, what: str, status: int) -> bool:
         """One user's trouble is not to be everybody's: it slows nothing down."""

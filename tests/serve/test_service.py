@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qpopper_py.serve.children import CALM, HARMLESS, LONGEST, Brake
-from tests.harness import PATIENCE, Dialogue, Output, Server, children, mail, open_folder, stop, wait_until
+from tests.harness import (
+    PATIENCE,
+    Dialogue,
+    Output,
+    Server,
+    belonging,
+    children,
+    mail,
+    open_folder,
+    stop,
+    wait_until,
+)
 from tests.serve.rooted import USERS, Rooted
 
 if TYPE_CHECKING:
@@ -115,6 +126,28 @@ def test_fronts_are_used_again_as_often_as_the_setting_says_and_then_replaced() 
                 assert line.ask("QUIT").startswith(b"+OK")
                 assert line.rest() == b""
         assert seen[0] == seen[1] != seen[2]
+
+
+@pytest.mark.root
+def test_fronts_that_died_as_they_waited_cost_no_client_the_connection() -> None:
+    with serving(Rooted, serve__mode="prefork", prefork__fronts=2, prefork__checkers=1) as server:
+        keeper = server.process.pid
+
+        def fronts() -> list[int]:
+            return belonging(keeper, *range(1, 1 << 16))
+
+        wait_until(lambda: len(fronts()) == 2, "two fronts")
+        os.kill(keeper, signal.SIGSTOP)
+        os.waitid(os.P_PID, keeper, os.WSTOPPED | os.WNOWAIT)
+        try:
+            line = server.dialogue()  # the keeper hears of the client first
+            for pid in fronts():
+                os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not fronts(), "their end")
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+        with line:
+            assert line.login("alice", USERS["alice"]).startswith(b"+OK")
 
 
 @pytest.mark.root
