@@ -43,8 +43,10 @@ CALENDAR = (
     rb"(?: " + _ZONE + rb")? \d{4}(?: " + _ZONE + rb")?" + _END
 )
 _LAST = rb"(?!\r\n?\Z)."  # any octet but the CR that ends the line
+_SHORTEST = rb"(?!From ... ... .. ..:.. ..." + _LAST + _END + rb")"  # VALID asks for an octet more than that
 SHAPE = (
-    rb"(?=.{27})From(?: .*)? ... ... .. ..:..(?::..)?(?: ...| ... ...| [+-].... ...| .... ..| .... [+-]...)"
+    _SHORTEST
+    + rb"From(?: .*)? ... ... .. ..:..(?::..)?(?: ...| ... ...| [+-].... ...| .... ..| .... [+-]...)"
     + _LAST
     + _END
 )
