@@ -130,7 +130,6 @@ class Scanner:
             stop = min(pos + self.step, self.end)
             self.low = pos - BACK
             self.window = read_at(self.fd, min(stop + self.longest, self.end) - self.low, self.low)
-            self.has_cr = b"\r" in self.window
             self.decide(pos, stop)
             pos = stop
         self.finish()
@@ -155,6 +154,7 @@ class Scanner:
     def decide(self, pos: int, stop: int) -> None:
         """Find the separators that begin in [pos, stop), and count."""
         window, low = self.window, self.low
+        self.has_cr = b"\r" in window
         for match in self.candidates(window, pos - 1 - low, stop + len(self.rule.begins) - 1 - low):
             feed = match.start()  # the LF that ends the line before
             blank = self.blank(feed)
