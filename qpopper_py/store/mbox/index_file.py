@@ -133,7 +133,7 @@ class IndexFile:
         return kept.said
 
     def _encoded(self, kept: Kept) -> "list[Buffer]":
-        """In pieces: of 20,000 messages they are 2 MB, which a copy more takes a millisecond."""
+        """In pieces: to copy them once more takes a millisecond for 20,000 messages."""
         layout = kept.layout
         said = "\n".join(self.words(kept)).encode()
         counts = (kept.taken, layout.begin, layout.size, layout.internal, len(layout), len(said))
